@@ -1,0 +1,182 @@
+/**
+ * The only file that reads the environment. Each variable is declared once, with its rule, default and meaning; the
+ * README's configuration table is checked against this one.
+ */
+
+interface Variable<T> {
+	/** Parses the raw text. @throws with the rule that the text breaks */
+	parse: (raw: string) => T;
+	/** Used where the variable is unset or empty. */
+	fallback: T;
+	/** One line for the README and `.env.example`. */
+	about: string;
+}
+
+const string = (fallback: string, about: string): Variable<string> => ({ parse: raw => raw, fallback, about });
+
+const list = (about: string): Variable<string[]> => ({
+	parse: raw =>
+		raw
+			.split(",")
+			.map(item => item.trim())
+			.filter(Boolean),
+	fallback: [],
+	about
+});
+
+const integer = (fallback: number, min: number, max: number, about: string): Variable<number> => ({
+	parse: raw => {
+		const value = Number(raw);
+		if (!Number.isInteger(value) || value < min || value > max)
+			throw new Error(`must be an integer from ${min} to ${max}`);
+		return value;
+	},
+	fallback,
+	about
+});
+
+const ratio = (fallback: number, about: string): Variable<number> => ({
+	parse: raw => {
+		const value = Number(raw);
+		if (!(value >= 0 && value <= 1)) throw new Error("must be a number from 0 to 1");
+		return value;
+	},
+	fallback,
+	about
+});
+
+const oneOf = <const T extends string>(values: readonly T[], fallback: T, about: string): Variable<T> => ({
+	parse: raw => {
+		const value = values.find(candidate => candidate === raw);
+		if (value === undefined) throw new Error(`must be one of ${values.filter(Boolean).join(", ")}`);
+		return value;
+	},
+	fallback,
+	about
+});
+
+const url = (protocols: readonly string[], fallback: string, about: string): Variable<string> => ({
+	parse: raw => {
+		const protocol = /^([a-z0-9+]+):/.exec(raw)?.[1];
+		if (!protocol || !protocols.includes(protocol))
+			throw new Error(`must be a URL starting with ${protocols.join(": or ")}:`);
+		return raw;
+	},
+	fallback,
+	about
+});
+
+/** A key that signs access tokens; `kid` names it in the token's header. */
+export interface SigningKey {
+	kid: string;
+	secret: string;
+}
+
+/** 256 bits, the minimum that RFC 7518 section 3.2 asks for HS256. */
+const MIN_SECRET_BYTES = 32;
+
+const signingKeys = (about: string): Variable<SigningKey[]> => ({
+	parse: raw =>
+		raw.split(",").map(entry => {
+			const [kid = "", ...rest] = entry.trim().split(":");
+			const secret = rest.join(":");
+			if (!kid || !secret) throw new Error("must be a list of kid:secret, separated by commas");
+			if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
+				throw new Error(`needs secrets of at least ${MIN_SECRET_BYTES} bytes (key "${kid}" is shorter)`);
+			return { kid, secret };
+		}),
+	fallback: [],
+	about
+});
+
+export const variables = {
+	NODE_ENV: oneOf(
+		["development", "test", "production"],
+		"development",
+		"`production` makes missing secrets fatal and logs JSON"
+	),
+	PORT: integer(8080, 0, 65535, "Port of the HTTP API; 0 takes a free one"),
+	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
+	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
+	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
+	MESH_NAME: string("", "Separates meshes that share one NATS and one etcd"),
+	SERVICEDIR: string(
+		"services",
+		"Folder of the services that this process runs, e.g. `services/note` (moleculer-runner reads it too)"
+	),
+	DATA_DIR: string("./data", "Where the embedded shape keeps its databases and its generated signing key"),
+	DATABASE_URL: url(
+		["sqlite", "mysql", "mariadb"],
+		"sqlite:{data}/{service}.sqlite",
+		"Database per service: `{service}` stands for the service's name, `{data}` for DATA_DIR"
+	),
+	NATS_URL: url(["nats", "tls"], "", "NATS server; empty: no transporter, one process"),
+	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
+	REDIS_URL: url(
+		["redis", "rediss"],
+		"",
+		"Redis for what several api nodes share (rate limits); empty: memory of each node"
+	),
+	JWT_KEYS: signingKeys(
+		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required in production and on MySQL"
+	),
+	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
+	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),
+	PASSWORD_MIN_LENGTH: integer(6, 6, 128, "Least length of a new password; 12 is recommended for production"),
+	RATE_LIMIT_PER_MINUTE: integer(0, 0, 1_000_000, "Requests a minute and client address; 0: unlimited"),
+	LOGIN_LIMIT_PER_MINUTE: integer(
+		0,
+		0,
+		1_000_000,
+		"Register, login and refresh requests a minute and client address; 0: unlimited"
+	),
+	JAEGER_AGENT: string("", "Jaeger agent as host:port (UDP); empty: spans are not exported"),
+	JAEGER_SAMPLE_RATE: ratio(1, "Share of traces that are sampled")
+} satisfies Record<string, Variable<unknown>>;
+
+/** The validated environment: one property per variable, already parsed. */
+export type Env = { [Name in keyof typeof variables]: ReturnType<(typeof variables)[Name]["parse"]> };
+
+/**
+ * Reads and validates the environment.
+ * @throws one error that names every bad variable and its rule
+ */
+export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
+	const problems: string[] = [];
+	const entries = Object.entries(variables).map(([name, variable]) => {
+		const raw = source[name]?.trim();
+		if (!raw) return [name, variable.fallback];
+		try {
+			return [name, variable.parse(raw)];
+		} catch (error) {
+			problems.push(`${name} ${(error as Error).message}`);
+			return [name, variable.fallback];
+		}
+	});
+	const env = Object.fromEntries(entries) as Env;
+
+	const mustHaveKeys = env.NODE_ENV === "production" || !isEmbedded(env);
+	if (mustHaveKeys && !source["JWT_KEYS"]?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
+
+	if (problems.length > 0)
+		throw new Error(`The environment is not valid:\n${problems.map(line => `  - ${line}`).join("\n")}`);
+	return env;
+}
+
+let current: Env | undefined;
+
+/** The environment of this process, read once at the first use. */
+export function env(): Env {
+	current ??= readEnv();
+	return current;
+}
+
+/** Whether the services keep their data in SQLite files of this process. */
+export function isEmbedded(env: Env): boolean {
+	return env.DATABASE_URL.startsWith("sqlite:");
+}
+
+/** The database URL of one service. */
+export function databaseUrl(env: Env, service: string): string {
+	return env.DATABASE_URL.replaceAll("{service}", service).replaceAll("{data}", env.DATA_DIR);
+}

@@ -1,0 +1,35 @@
+import { Errors } from "moleculer";
+
+/** A service's failures: stable UPPER_SNAKE type -> HTTP status and a message that is safe to show to a client. */
+export type ErrorTable = Readonly<Record<string, readonly [status: number, message: string]>>;
+
+/**
+ * Turns a table of failures into the function that makes them.
+ * @example throw noteError("NOTE_NOT_FOUND", { note_id: 7 })
+ */
+export function errorTable<const Table extends ErrorTable>(table: Table) {
+	return (type: keyof Table & string, data?: unknown): Errors.MoleculerClientError => {
+		const [status, message] = table[type] as readonly [number, string];
+		return new Errors.MoleculerClientError(message, status, type, data);
+	};
+}
+
+/**
+ * Says whether an error is of a type. Errors are matched by `type`, never by `instanceof`: a class does not survive the
+ * way from one node to another, the type does.
+ */
+export function hasType(error: unknown, type: string): boolean {
+	return typeof error === "object" && error !== null && (error as { type?: unknown }).type === type;
+}
+
+/** One broken rule of one field, as moleculer's validator reports it. */
+export interface FieldError {
+	field: string;
+	type: string;
+	message: string;
+}
+
+/** The error for a parameter that a schema cannot judge alone (a cursor's content, two fields that exclude each other). */
+export function fieldError(field: string, type: string, message: string): Errors.ValidationError {
+	return new Errors.ValidationError("Parameters validation error!", "VALIDATION_ERROR", [{ field, type, message }]);
+}

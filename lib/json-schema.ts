@@ -1,0 +1,64 @@
+/** A rule of `fastest-validator` in object form, with the extensions of `lib/schema.ts`. */
+interface Rule {
+	readonly type?: string;
+	readonly optional?: boolean;
+	readonly nullable?: boolean;
+	readonly description?: string;
+	readonly values?: readonly unknown[];
+	readonly items?: Rule;
+	readonly props?: Readonly<Record<string, Rule>>;
+	readonly integer?: boolean;
+	readonly min?: number;
+	readonly max?: number;
+	readonly minChars?: number;
+	readonly maxChars?: number;
+	readonly maxBytes?: number;
+}
+
+type JsonSchema = Record<string, unknown>;
+
+/** The JSON Schema (2020-12) of a parameter or result schema. Bytes have no word in JSON Schema and go to the description. */
+export function jsonSchema(schema: Readonly<Record<string, unknown>>): JsonSchema {
+	const rules = Object.entries(schema).filter(([name]) => !name.startsWith("$$")) as [string, Rule][];
+	return {
+		type: "object",
+		...(schema["$$strict"] === true && { additionalProperties: false }),
+		required: rules.filter(([, rule]) => !rule.optional).map(([name]) => name),
+		properties: Object.fromEntries(rules.map(([name, rule]) => [name, ofRule(rule)]))
+	};
+}
+
+function ofRule(rule: Rule): JsonSchema {
+	const plain = defined(ofType(rule));
+	return rule.nullable ? { ...plain, type: [plain["type"], "null"] } : plain;
+}
+
+function ofType(rule: Rule): JsonSchema {
+	switch (rule.type) {
+		case "number":
+			return { type: rule.integer ? "integer" : "number", minimum: rule.min, maximum: rule.max };
+		case "boolean":
+			return { type: "boolean" };
+		case "enum":
+			return { type: "string", enum: rule.values };
+		case "array":
+			return { type: "array", items: ofRule(rule.items ?? {}), minItems: rule.min, maxItems: rule.max };
+		case "object":
+			return jsonSchema(rule.props ?? {});
+		case "string": {
+			const bytes = rule.maxBytes === undefined ? undefined : `At most ${rule.maxBytes} bytes in UTF-8.`;
+			return {
+				type: "string",
+				minLength: rule.minChars,
+				maxLength: rule.maxChars ?? rule.maxBytes,
+				description: rule.description ?? bytes
+			};
+		}
+		default:
+			throw new Error(`No JSON Schema for a rule of type "${rule.type}"`);
+	}
+}
+
+function defined(schema: JsonSchema): JsonSchema {
+	return Object.fromEntries(Object.entries(schema).filter(([, value]) => value !== undefined));
+}

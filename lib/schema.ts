@@ -1,0 +1,100 @@
+/**
+ * One schema, one type. A parameter schema is a `fastest-validator` object written `as const`; `Infer` derives the
+ * TypeScript type from it, moleculer validates with it, and `lib/json-schema.ts` turns it into OpenAPI.
+ */
+
+interface TextRule {
+	/** Length in Unicode code points, as JSON Schema counts it. */
+	readonly minChars?: number;
+	readonly maxChars?: number;
+	/** Length in UTF-8 bytes: what a TEXT column holds. */
+	readonly maxBytes?: number;
+	/** Which control characters are refused: all, all but tab and line breaks, or none. */
+	readonly control?: "refuse" | "lines" | "accept";
+}
+
+interface TextOptions extends TextRule {
+	readonly trim?: boolean;
+	readonly optional?: boolean;
+	readonly description?: string;
+}
+
+interface RuleError {
+	type: string;
+	expected?: unknown;
+	actual?: unknown;
+}
+
+const CONTROL = /\p{Cc}/u;
+const CONTROL_BUT_LINES = /[^\P{Cc}\t\n\r]/u;
+
+function checkText(value: unknown, errors: RuleError[], rule: TextRule): unknown {
+	if (typeof value !== "string") return value;
+	const { minChars = 0, maxChars = Number.POSITIVE_INFINITY, maxBytes = Number.POSITIVE_INFINITY } = rule;
+	const { control = "refuse" } = rule;
+	// A string is never shorter in UTF-16 units than in code points, so a huge input is refused without being walked.
+	const chars = value.length > 2 * maxChars ? value.length : [...value].length;
+
+	if (chars < minChars)
+		errors.push({ type: chars === 0 ? "stringEmpty" : "stringMin", expected: minChars, actual: chars });
+	if (chars > maxChars) errors.push({ type: "stringMax", expected: maxChars, actual: chars });
+	if (Buffer.byteLength(value) > maxBytes) errors.push({ type: "stringBytes", expected: maxBytes });
+	// A lone surrogate has no UTF-8 form: it would come back as another character than was sent.
+	if (!value.isWellFormed()) errors.push({ type: "stringUnicode" });
+	if (control === "refuse" && CONTROL.test(value)) errors.push({ type: "stringControl" });
+	if (control === "lines" && CONTROL_BUT_LINES.test(value)) errors.push({ type: "stringControl" });
+	return value;
+}
+
+const textMessages = {
+	stringBytes: "The '{field}' field must be at most {expected} bytes long in UTF-8.",
+	stringUnicode: "The '{field}' field must be well-formed Unicode.",
+	stringControl: "The '{field}' field must not contain control characters."
+} as const;
+
+/**
+ * A string rule that counts characters as people and JSON Schema do (code points, not UTF-16 units) and refuses what
+ * could not be stored and read back unchanged.
+ * @param options bounds in characters (`minChars`, `maxChars`) or bytes (`maxBytes`), `control` characters, `trim`, `optional`
+ */
+export function text<const Options extends TextOptions>(options: Options) {
+	return { type: "string", custom: checkText, messages: textMessages, ...options } as const;
+}
+
+/** A database id from a URL or a body: an integer from 1 to 2^53-1. */
+export const id = { type: "number", integer: true, min: 1, max: Number.MAX_SAFE_INTEGER, convert: true } as const;
+
+type Simplify<T> = { [K in keyof T]: T[K] };
+type IsOptional<Rule> = Rule extends { readonly optional: true } ? true : false;
+
+type InferRule<Rule> = Rule extends { readonly nullable: true }
+	? InferPlain<Omit<Rule, "nullable">> | null
+	: InferPlain<Rule>;
+
+type InferPlain<Rule> = Rule extends { readonly type: "string" | "email" }
+	? string
+	: Rule extends { readonly type: "number" }
+		? number
+		: Rule extends { readonly type: "boolean" }
+			? boolean
+			: Rule extends { readonly type: "enum"; readonly values: readonly (infer Value)[] }
+				? Value
+				: Rule extends { readonly type: "array"; readonly items: infer Items }
+					? InferRule<Items>[]
+					: Rule extends { readonly type: "object"; readonly props: infer Props }
+						? Infer<Props>
+						: never;
+
+/**
+ * The type that a schema accepts. Only object rules are understood (shorthand strings such as `"string|min:3"` become
+ * `never`), so that no rule escapes the type checker.
+ */
+export type Infer<Schema> = Simplify<
+	{
+		-readonly [K in keyof Schema as K extends `$$${string}`
+			? never
+			: IsOptional<Schema[K]> extends true
+				? never
+				: K]: InferRule<Schema[K]>;
+	} & { -readonly [K in keyof Schema as IsOptional<Schema[K]> extends true ? K : never]?: InferRule<Schema[K]> }
+>;

@@ -1,0 +1,69 @@
+import { errors, jwtVerify, SignJWT } from "jose";
+import type { SigningKey } from "./env.ts";
+import type { Identity } from "./identity.ts";
+
+const ALGORITHM = "HS256";
+const ISSUER = "notemesh";
+const AUDIENCE = "notemesh-api";
+/** RFC 9068: keeps other JWTs that the same key may have signed from being taken for access tokens. */
+const TYPE = "at+jwt";
+
+/** A signed access token and its end in milliseconds since the epoch. */
+export interface SignedToken {
+	token: string;
+	expiresAt: number;
+}
+
+export interface AccessTokens {
+	/** Signs a token for `identity` that lives for `seconds`. */
+	sign(identity: Identity, seconds: number): Promise<SignedToken>;
+	/** The identity in a valid token; null for any other text. */
+	verify(token: string): Promise<Identity | null>;
+}
+
+/**
+ * Signs and verifies access tokens (JWT, HS256). The first key signs and its `kid` stands in the header; all keys verify,
+ * so that a key can be rotated: add the new one in front, remove the old one when its last token has expired.
+ */
+export function accessTokens(keys: readonly SigningKey[]): AccessTokens {
+	const secrets = new Map(keys.map(key => [key.kid, new TextEncoder().encode(key.secret)]));
+	const [current] = keys;
+	if (!current) throw new Error("No signing key");
+
+	return {
+		async sign(identity, seconds) {
+			const now = Math.floor(Date.now() / 1000);
+			const token = await new SignJWT({ sid: identity.session_id })
+				.setProtectedHeader({ alg: ALGORITHM, kid: current.kid, typ: TYPE })
+				.setSubject(String(identity.id))
+				.setIssuer(ISSUER)
+				.setAudience(AUDIENCE)
+				.setIssuedAt(now)
+				.setExpirationTime(now + seconds)
+				.sign(secrets.get(current.kid) as Uint8Array);
+			return { token, expiresAt: (now + seconds) * 1000 };
+		},
+
+		async verify(token) {
+			try {
+				const { payload } = await jwtVerify(token, header => secretOf(secrets, header.kid), {
+					algorithms: [ALGORITHM],
+					issuer: ISSUER,
+					audience: AUDIENCE,
+					typ: TYPE,
+					requiredClaims: ["sub", "sid", "exp"]
+				});
+				return { id: Number(payload.sub), session_id: String(payload["sid"]) };
+			} catch (error) {
+				if (error instanceof errors.JOSEError) return null;
+				throw error;
+			}
+		}
+	};
+}
+
+function secretOf(secrets: ReadonlyMap<string, Uint8Array>, kid: string | undefined): Uint8Array {
+	const secret = kid === undefined ? undefined : secrets.get(kid);
+	if (!secret) throw new errors.JWKSNoMatchingKey();
+	return secret;
+}

@@ -1,0 +1,51 @@
+import { hostname } from "node:os";
+import { basename } from "node:path";
+import type { BrokerOptions, ServiceBroker } from "moleculer";
+import { banner } from "./lib/banner.ts";
+import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { notesCommand } from "./services/note/note.repl.ts";
+
+/** The broker's options; only what differs from moleculer's defaults. */
+export function brokerOptions(env: Env): BrokerOptions {
+	const [agentHost, agentPort] = env.JAEGER_AGENT.split(":");
+	return {
+		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
+		namespace: env.MESH_NAME,
+		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
+		logLevel: env.LOG_LEVEL,
+		transporter: env.NATS_URL ? { type: "NATS", options: { url: env.NATS_URL } } : null,
+		registry: {
+			discoverer:
+				env.ETCD_ENDPOINTS.length > 0 ? { type: "Etcd3", options: { etcd: { hosts: env.ETCD_ENDPOINTS } } } : "Local"
+		},
+		requestTimeout: 10_000,
+		tracing: {
+			enabled: Boolean(agentHost),
+			sampling: { rate: env.JAEGER_SAMPLE_RATE },
+			// moleculer records all parameters by default, passwords included.
+			tags: { action: { params: false }, event: { params: false } },
+			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
+		},
+		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand] },
+
+		created(broker) {
+			// moleculer logs a service that can not be loaded and goes on without it.
+			broker.localBus.on("$broker.error", ({ error, type }: { error: Error; type: string }) => {
+				if (type === "failedLoadService") broker.fatal("A service can not be loaded", error, true);
+			});
+		},
+
+		started(broker) {
+			refuseEmptyNode(broker);
+			if (isEmbedded(env) && env.NODE_ENV !== "production") process.stdout.write(banner(broker));
+		}
+	};
+}
+
+/** A wrong path or mask gives a node that starts "successfully" and serves nothing. */
+function refuseEmptyNode(broker: ServiceBroker): void {
+	const services = broker.services.filter(service => !service.name.startsWith("$"));
+	if (services.length === 0) broker.fatal("No service was loaded: is SERVICEDIR right?", undefined, true);
+}
+
+export default (): BrokerOptions => brokerOptions(env());

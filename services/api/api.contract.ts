@@ -1,0 +1,30 @@
+import { errorTable } from "../../lib/errors.ts";
+import type { Infer } from "../../lib/schema.ts";
+
+export const pingResult = { message: { type: "string" } } as const;
+export const liveResult = { status: { type: "enum", values: ["ok"] } } as const;
+const check = { type: "enum", values: ["ok", "failed"] } as const;
+export const readyResult = {
+	status: { type: "enum", values: ["ok"] },
+	checks: { type: "object", props: { user: check, note: check, transporter: check } }
+} as const;
+
+export const apiError = errorTable({
+	ROUTE_NOT_FOUND: [404, "Not found"],
+	METHOD_NOT_ALLOWED: [405, "Method not allowed"],
+	BODY_NOT_AN_OBJECT: [400, "The body must be a JSON object"],
+	UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
+	TOO_MANY_REQUESTS: [429, "Too many requests"]
+});
+
+/** What `api.ready` found. */
+export type Readiness = { status: "ok" | "failed" | "draining"; checks: Infer<typeof readyResult>["checks"] };
+
+declare module "../../lib/call.ts" {
+	interface Actions {
+		"api.ping": { params: void; result: Infer<typeof pingResult> };
+		"api.live": { params: void; result: Infer<typeof liveResult> };
+		"api.ready": { params: void; result: Readiness };
+		"api.openapi": { params: void; result: Record<string, unknown> };
+	}
+}

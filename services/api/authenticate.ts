@@ -1,0 +1,33 @@
+import type { IncomingMessage } from "node:http";
+
+/** The access token of a request: `Authorization: Bearer`, else the cookie `jwt`. Never the query: URLs end up in logs. */
+export function tokenOf(req: IncomingMessage): string | undefined {
+	const { authorization, cookie } = req.headers;
+	if (authorization !== undefined) return /^Bearer ([\w.~+/-]+=*)$/i.exec(authorization)?.[1];
+	return cookie
+		?.split(";")
+		.map(pair => pair.trim())
+		.find(pair => pair.startsWith("jwt="))
+		?.slice("jwt=".length);
+}
+
+/** The sessions that ended while access tokens of theirs may still be valid. */
+export class RevokedSessions {
+	readonly #ends = new Map<string, number>();
+	readonly #seconds: number;
+
+	/** @param seconds life of an access token: a revocation that is older cannot matter any more */
+	constructor(seconds: number) {
+		this.#seconds = seconds;
+	}
+
+	add(sessionIds: readonly string[]): void {
+		const now = Date.now();
+		for (const [id, end] of this.#ends) if (end < now) this.#ends.delete(id);
+		for (const id of sessionIds) this.#ends.set(id, now + this.#seconds * 1000);
+	}
+
+	has(sessionId: string): boolean {
+		return this.#ends.has(sessionId);
+	}
+}

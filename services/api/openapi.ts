@@ -1,0 +1,133 @@
+import { jsonSchema } from "../../lib/json-schema.ts";
+import type { RouteDefinition } from "./routes.ts";
+
+const errorAnswers = {
+	400: "The request could not be read",
+	401: "No valid access token, or wrong credentials",
+	404: "Not there, or not yours",
+	405: "Not a method of this path",
+	409: "Taken name, or stale version",
+	413: "The body is too large",
+	415: "The body is not JSON",
+	422: "A field breaks a rule; `data.errors` names each",
+	429: "Too many requests",
+	500: "Our fault",
+	503: "No node can serve this now",
+	504: "No answer in time"
+} as const;
+
+type Schema = Record<string, unknown>;
+
+/** The OpenAPI 3.1 document of a route table, made from the schemas that validate the requests. */
+export function openapi(routes: readonly RouteDefinition[], version: string): Schema {
+	const paths: Record<string, Record<string, Schema>> = {};
+	for (const route of routes) {
+		const path = route.path.replace(/:(\w+)/g, "{$1}");
+		paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route) };
+	}
+	return {
+		openapi: "3.1.0",
+		info: { title: "Notemesh", version, description: "Notes over HTTP.", license: { name: "MIT", identifier: "MIT" } },
+		servers: [{ url: "/" }],
+		paths,
+		components: {
+			securitySchemes: {
+				bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
+				cookie: { type: "apiKey", in: "cookie", name: "jwt" }
+			},
+			schemas: {
+				Failure: envelope({ description: "null, or `errors` on code 10002" }),
+				FieldErrors: {
+					type: "object",
+					properties: { errors: { type: "array", items: { $ref: "#/components/schemas/FieldError" } } }
+				},
+				FieldError: {
+					type: "object",
+					required: ["field", "type", "message"],
+					properties: { field: { type: "string" }, type: { type: "string" }, message: { type: "string" } }
+				}
+			}
+		}
+	};
+}
+
+function operation(route: RouteDefinition): Schema {
+	const status = String(route.status ?? 200);
+	return {
+		operationId: route.action,
+		summary: route.summary,
+		tags: [route.action.split(".")[0]],
+		security: route.auth ? [{ bearer: [] }, { cookie: [] }] : [],
+		...parametersAndBody(route),
+		responses: {
+			[status]: { description: "Success", content: json(successBody(route)) },
+			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)]))
+		}
+	};
+}
+
+/** Path and query fields as parameters, the others as the body. */
+function parametersAndBody({ path, method, params = {}, form }: RouteDefinition): Schema {
+	const { properties = {}, required = [] } = jsonSchema(params) as {
+		properties?: Record<string, Schema>;
+		required?: string[];
+	};
+	const inPath = new Set([...path.matchAll(/:(\w+)/g)].map(match => match[1]));
+	const inQuery = method === "GET" || method === "DELETE";
+	const names = Object.keys(properties);
+
+	const parameters = names
+		.filter(name => inPath.has(name) || inQuery)
+		.map(name => ({
+			name,
+			in: inPath.has(name) ? "path" : "query",
+			required: required.includes(name),
+			schema: properties[name]
+		}));
+	const fields = names.filter(name => !inPath.has(name) && !inQuery);
+	if (fields.length === 0) return { parameters };
+
+	const schema = {
+		type: "object",
+		additionalProperties: false,
+		required: required.filter(name => fields.includes(name)),
+		properties: Object.fromEntries(fields.map(name => [name, properties[name]]))
+	};
+	const types = ["application/json", ...(form ? ["application/x-www-form-urlencoded"] : [])];
+	return {
+		parameters,
+		requestBody: { required: true, content: Object.fromEntries(types.map(type => [type, { schema }])) }
+	};
+}
+
+function successBody({ result, envelope: kind }: RouteDefinition): Schema {
+	const data = result ? jsonSchema(result) : { type: kind === "none" ? "object" : "null" };
+	if (kind === "none") return data;
+	return kind === "tokens" ? { allOf: [envelope(data), jsonSchema({ ...result })] } : envelope(data);
+}
+
+function errorsOf({ auth, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
+	const codes = new Set<keyof typeof errorAnswers>([429, 500, 503, 504]);
+	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
+	if (params) codes.add(400).add(422);
+	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
+	if (action === "user.register" || action === "note.update") codes.add(409);
+	if (params && "note_id" in params) codes.add(404);
+	return [...codes].sort();
+}
+
+function errorAnswer(code: keyof typeof errorAnswers): Schema {
+	return { description: errorAnswers[code], content: json({ $ref: "#/components/schemas/Failure" }) };
+}
+
+function envelope(data: Schema): Schema {
+	return {
+		type: "object",
+		required: ["code", "message", "data"],
+		properties: { code: { type: "integer" }, message: { type: "string" }, data }
+	};
+}
+
+function json(schema: Schema): Schema {
+	return { "application/json": { schema } };
+}

@@ -1,0 +1,180 @@
+import type { Actions } from "../../lib/call.ts";
+import * as note from "../note/note.contract.ts";
+import * as user from "../user/user.contract.ts";
+import * as api from "./api.contract.ts";
+
+type Schema = Readonly<Record<string, unknown>>;
+
+/** One route of the HTTP API. The gateway, the 405 answers and the OpenAPI document are all made from this table. */
+export interface RouteDefinition {
+	method: "GET" | "POST" | "PUT" | "DELETE";
+	path: string;
+	action: keyof Actions;
+	summary: string;
+	/** Whether a verified access token is needed. */
+	auth: boolean;
+	/** The schema that the action validates its parameters with. */
+	params?: Schema;
+	/** What stands in the envelope's `data`; nothing means null. */
+	result?: Schema;
+	/** Status of success, 200 by default. */
+	status?: 201;
+	/** Where a created thing is found. */
+	location?: (data: Readonly<Record<string, unknown>>) => string;
+	/** Whether a form body is accepted beside JSON. */
+	form?: true;
+	/** "none": the result is the body as it is. "tokens": the result's tokens also stand at the top level. */
+	envelope?: "none" | "tokens";
+	/** Whether requests count towards the stricter limit that guards passwords. */
+	guarded?: true;
+}
+
+export const routes: readonly RouteDefinition[] = [
+	{
+		method: "GET",
+		path: "/ping",
+		action: "api.ping",
+		summary: "Answers as long as the gateway runs",
+		auth: false,
+		result: api.pingResult,
+		envelope: "none"
+	},
+	{
+		method: "POST",
+		path: "/v1/user/register",
+		action: "user.register",
+		summary: "Register a user",
+		auth: false,
+		params: user.registerUser,
+		result: user.registeredResult,
+		status: 201,
+		location: () => "/v1/user/me",
+		form: true,
+		guarded: true
+	},
+	{
+		method: "POST",
+		path: "/v1/user/login",
+		action: "user.login",
+		summary: "Log in: an access token and a refresh token",
+		auth: false,
+		params: user.credentials,
+		result: user.tokensResult,
+		form: true,
+		envelope: "tokens",
+		guarded: true
+	},
+	{
+		method: "POST",
+		path: "/v1/user/refresh",
+		action: "user.refresh",
+		summary: "Exchange a refresh token for a new pair of tokens",
+		auth: false,
+		params: user.refreshSession,
+		result: user.tokensResult,
+		envelope: "tokens",
+		guarded: true
+	},
+	{ method: "POST", path: "/v1/user/logout", action: "user.logout", summary: "End this login", auth: true },
+	{
+		method: "GET",
+		path: "/v1/user/me",
+		action: "user.me",
+		summary: "The user that the token belongs to",
+		auth: true,
+		result: user.userResult
+	},
+	{
+		method: "PUT",
+		path: "/v1/user/password",
+		action: "user.changePassword",
+		summary: "Change the password and end every login",
+		auth: true,
+		params: user.changePassword
+	},
+	{
+		method: "POST",
+		path: "/v1/note",
+		action: "note.create",
+		summary: "Write a note",
+		auth: true,
+		params: note.createNote,
+		result: note.noteResult,
+		status: 201,
+		location: data => `/v1/note/${data["note_id"]}`
+	},
+	{
+		method: "GET",
+		path: "/v1/note/query",
+		action: "note.query",
+		summary: "The user's notes, newest first",
+		auth: true,
+		params: note.queryNotes,
+		result: note.notePageResult
+	},
+	{
+		method: "GET",
+		path: "/v1/note/:note_id",
+		action: "note.get",
+		summary: "One note",
+		auth: true,
+		params: note.noteById,
+		result: note.noteResult
+	},
+	{
+		method: "PUT",
+		path: "/v1/note/:note_id",
+		action: "note.update",
+		summary: "Change a note's title, content or both",
+		auth: true,
+		params: note.updateNote,
+		result: note.noteResult
+	},
+	{
+		method: "DELETE",
+		path: "/v1/note/:note_id",
+		action: "note.remove",
+		summary: "Delete a note",
+		auth: true,
+		params: note.noteById
+	},
+	{
+		method: "GET",
+		path: "/healthz",
+		action: "api.live",
+		summary: "Liveness: the process serves requests",
+		auth: false,
+		result: api.liveResult,
+		envelope: "none"
+	},
+	{
+		method: "GET",
+		path: "/readyz",
+		action: "api.ready",
+		summary: "Readiness: databases, transporter and registry; 503 while draining",
+		auth: false,
+		result: api.readyResult,
+		envelope: "none"
+	},
+	{
+		method: "GET",
+		path: "/openapi.json",
+		action: "api.openapi",
+		summary: "This document",
+		auth: false,
+		envelope: "none"
+	}
+];
+
+/** The methods that a path answers to, none for an unknown path. HEAD goes with GET. */
+export function methodsOf(path: string): string[] {
+	const asked = path.replace(/(.)\/$/, "$1").split("/");
+	const matches = (pattern: string) => {
+		const parts = pattern.split("/");
+		return (
+			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
+		);
+	};
+	const methods = routes.filter(route => matches(route.path)).map(route => route.method);
+	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+}

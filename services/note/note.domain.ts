@@ -1,0 +1,64 @@
+import type { Note, UpdateNote } from "./note.contract.ts";
+
+/** A stored note, as the store hands it out. */
+export interface StoredNote {
+	id: number;
+	user_id: number;
+	title: string;
+	content: string;
+	version: number;
+	created_at: Date;
+	updated_at: Date;
+}
+
+/** The author's public face; empty where the user service does not know them. */
+export interface Author {
+	username: string;
+	avatar: string;
+}
+
+export const DEFAULT_LIMIT = 10;
+
+/** The form in which texts are compared by search: case does not count, neither does how an accent is composed. */
+export function fold(text: string): string {
+	return text.normalize("NFC").toLowerCase();
+}
+
+/** What is written for a note's texts: each text and its folded copy, and nothing for a text that is not given. */
+export function writtenTexts({ title, content }: Pick<UpdateNote, "title" | "content">) {
+	return {
+		...(title !== undefined && { title, title_folded: fold(title) }),
+		...(content !== undefined && { content, content_folded: fold(content) })
+	};
+}
+
+/** The cursor after a note: opaque to clients, so that paging can change without them. */
+export function cursorAfter(note: Pick<StoredNote, "id">): string {
+	return Buffer.from(`n${note.id}`).toString("base64url");
+}
+
+/** The id that a cursor stands for, null for text that is not a cursor. */
+export function idOfCursor(cursor: string): number | null {
+	const digits = /^n([1-9]\d{0,15})$/.exec(Buffer.from(cursor, "base64url").toString())?.[1];
+	const id = Number(digits);
+	return Number.isSafeInteger(id) && cursorAfter({ id }) === cursor ? id : null;
+}
+
+/** A note as clients see it. */
+export function present(note: StoredNote, author: Author | undefined): Note {
+	return {
+		note_id: note.id,
+		user_id: note.user_id,
+		username: author?.username ?? "",
+		user_avatar: author?.avatar ?? "",
+		title: note.title,
+		content: note.content,
+		create_time: unixSeconds(note.created_at),
+		update_time: unixSeconds(note.updated_at),
+		version: note.version
+	};
+}
+
+function unixSeconds(date: Date): number {
+	return Math.floor(date.getTime() / 1000);
+}

@@ -1,0 +1,129 @@
+import type { Context, ServiceSchema } from "moleculer";
+import { call } from "../../lib/call.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
+import { fieldError } from "../../lib/errors.ts";
+import { identityOf, type Meta } from "../../lib/identity.ts";
+import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
+import { migrator } from "../../models/migrator.ts";
+import { noteModel } from "../../models/note.model.ts";
+import * as contract from "./note.contract.ts";
+import { noteError } from "./note.contract.ts";
+import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present, type StoredNote } from "./note.domain.ts";
+import { type NoteStore, noteStore } from "./note.store.ts";
+
+interface NoteMethods extends DbMethods {
+	authorsOf(ctx: Context, notes: readonly StoredNote[]): Promise<Map<number, Author>>;
+	presented(ctx: Context, note: StoredNote | null): Promise<contract.Note>;
+}
+
+interface NoteVars {
+	notes: NoteStore;
+}
+
+const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> = {
+	name: "note",
+	mixins: [DbMixin({ model: noteModel, migrator: migrator("note"), url: () => databaseUrl(env(), "note") })],
+	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
+
+	actions: {
+		// The generic write would bypass ownership and the folded copies that search reads.
+		insert: false,
+
+		create: {
+			params: contract.createNote,
+			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
+				const note = await this.notes.insert(identityOf(ctx).id, ctx.params);
+				return this.presented(ctx, note);
+			}
+		},
+
+		query: {
+			params: contract.queryNotes,
+			async handler(ctx: Context<contract.QueryNotes, Meta>): Promise<contract.NotePage> {
+				const { search_key, cursor, offset = 0, limit = DEFAULT_LIMIT } = ctx.params;
+				const before = cursor === undefined ? undefined : idOfCursor(cursor);
+				if (before === null) throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
+				if (cursor && ctx.params.offset !== undefined)
+					throw fieldError("offset", "cursorOrOffset", "The 'offset' field excludes the 'cursor' field.");
+
+				// One row more than asked for tells whether there is a next page.
+				const { total, rows } = await this.notes.page(identityOf(ctx).id, search_key, {
+					before,
+					offset,
+					limit: limit + 1
+				});
+				const page = rows.slice(0, limit);
+				const authors = await this.authorsOf(ctx, page);
+				const last = rows.length > limit ? page.at(-1) : undefined;
+				return {
+					total,
+					notes: page.map(note => present(note, authors.get(note.user_id))),
+					next_cursor: last ? cursorAfter(last) : null
+				};
+			}
+		},
+
+		get: {
+			params: contract.noteById,
+			async handler(ctx: Context<contract.NoteById, Meta>): Promise<contract.Note> {
+				return this.presented(ctx, await this.notes.find(identityOf(ctx).id, ctx.params.note_id));
+			}
+		},
+
+		mget: {
+			visibility: "public",
+			params: contract.manyNotes,
+			async handler(ctx: Context<contract.ManyNotes>): Promise<contract.Note[]> {
+				const notes = await this.notes.findMany(ctx.params.note_ids);
+				const authors = await this.authorsOf(ctx, notes);
+				return notes.map(note => present(note, authors.get(note.user_id)));
+			}
+		},
+
+		update: {
+			params: contract.updateNote,
+			async handler(ctx: Context<contract.UpdateNote, Meta>): Promise<contract.Note> {
+				const { note_id, version, ...texts } = ctx.params;
+				if (texts.title === undefined && texts.content === undefined)
+					throw fieldError("title", "required", "One of the fields 'title' and 'content' is required.");
+
+				const userId = identityOf(ctx).id;
+				const updated = await this.notes.update(userId, note_id, texts, version);
+				const note = await this.notes.find(userId, note_id);
+				if (!updated && note) throw noteError("NOTE_VERSION_CONFLICT", { version: note.version });
+				return this.presented(ctx, note);
+			}
+		},
+
+		remove: {
+			params: contract.noteById,
+			async handler(ctx: Context<contract.NoteById, Meta>): Promise<null> {
+				const removed = await this.notes.remove(identityOf(ctx).id, ctx.params.note_id);
+				if (!removed) throw noteError("NOTE_NOT_FOUND");
+				return null;
+			}
+		}
+	},
+
+	methods: {
+		/** The authors of notes, by one call whatever the number of notes. */
+		async authorsOf(ctx, notes) {
+			const user_ids = [...new Set(notes.map(note => note.user_id))];
+			if (user_ids.length === 0) return new Map();
+			const users = await call(ctx, "user.mget", { user_ids });
+			return new Map(users.map(user => [user.user_id, user]));
+		},
+
+		async presented(ctx, note) {
+			if (!note) throw noteError("NOTE_NOT_FOUND");
+			const authors = await this.authorsOf(ctx, [note]);
+			return present(note, authors.get(note.user_id));
+		}
+	},
+
+	started() {
+		this.notes = noteStore(this.models.note);
+	}
+};
+
+export default NoteService;

@@ -1,0 +1,78 @@
+import { errorTable } from "../../lib/errors.ts";
+import { type Infer, id, text } from "../../lib/schema.ts";
+
+const username = text({ minChars: 1, maxChars: 128, trim: true });
+const newPassword = text({ minChars: 6, maxChars: 128, control: "accept" });
+// What is only compared with something stored needs bounds, not the rules for something new.
+const password = text({ minChars: 1, maxChars: 128, control: "accept" });
+const refreshToken = text({ minChars: 1, maxChars: 128 });
+
+export const credentials = {
+	$$strict: true,
+	username: text({ minChars: 1, maxChars: 128, trim: true }),
+	password
+} as const;
+export const registerUser = { $$strict: true, username, password: newPassword } as const;
+export const refreshSession = { $$strict: true, refresh_token: refreshToken } as const;
+export const changePassword = { $$strict: true, old_password: password, new_password: newPassword } as const;
+export const manyUsers = {
+	$$strict: true,
+	user_ids: { type: "array", items: id, min: 1, max: 1000 }
+} as const;
+export const revokedSince = { $$strict: true, seconds: { type: "number", integer: true, min: 1 } } as const;
+
+export const userResult = {
+	user_id: id,
+	username: { type: "string" },
+	avatar: { type: "string" }
+} as const;
+export const registeredResult = { user_id: id } as const;
+export const tokensResult = {
+	user_id: id,
+	token: { type: "string" },
+	expire: { type: "string" },
+	refresh_token: { type: "string" }
+} as const;
+
+export type Credentials = Infer<typeof credentials>;
+export type RegisterUser = Infer<typeof registerUser>;
+export type RefreshSession = Infer<typeof refreshSession>;
+export type ChangePassword = Infer<typeof changePassword>;
+export type ManyUsers = Infer<typeof manyUsers>;
+export type RevokedSince = Infer<typeof revokedSince>;
+/** A user as others may see it. */
+export type User = Infer<typeof userResult>;
+/** A fresh pair of tokens; `expire` is the access token's end (RFC 3339). */
+export type Tokens = Infer<typeof tokensResult>;
+
+export const userError = errorTable({
+	USERNAME_TAKEN: [409, "User already exists"],
+	WRONG_CREDENTIALS: [401, "Authorization failed"],
+	REFRESH_REFUSED: [401, "Authorization failed"],
+	USER_NOT_FOUND: [404, "User not found"]
+});
+
+declare module "../../lib/call.ts" {
+	interface Actions {
+		"user.register": { params: RegisterUser; result: Infer<typeof registeredResult> };
+		"user.check": { params: Credentials; result: { user_id: number } };
+		"user.login": { params: Credentials; result: Tokens };
+		"user.refresh": { params: RefreshSession; result: Tokens };
+		"user.logout": { params: void; result: null };
+		"user.me": { params: void; result: User };
+		"user.changePassword": { params: ChangePassword; result: null };
+		/** The generic find of the DB mixin, on the columns that others may see. */
+		"user.find": {
+			params: { query: { username: string } };
+			result: { id: number; username: string; avatar: string }[];
+		};
+		"user.mget": { params: ManyUsers; result: User[] };
+		/** Sessions that were revoked within the last `seconds`: what an api node must refuse although a token is valid. */
+		"user.revokedSessions": { params: RevokedSince; result: string[] };
+		/** Resolves when the service can reach its database. */
+		"user.ready": { params: void; result: true };
+	}
+	interface Events {
+		"user.sessionsRevoked": { session_ids: string[] };
+	}
+}

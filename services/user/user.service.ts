@@ -1,0 +1,191 @@
+import { randomBytes } from "node:crypto";
+import type { Context, ServiceSchema } from "moleculer";
+import { broadcast } from "../../lib/call.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
+import { fieldError } from "../../lib/errors.ts";
+import { identityOf, type Meta } from "../../lib/identity.ts";
+import { signingKeys } from "../../lib/signing-keys.ts";
+import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
+import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
+import { migrator } from "../../models/migrator.ts";
+import { sessionModel } from "../../models/session.model.ts";
+import { userModel } from "../../models/user.model.ts";
+import * as contract from "./user.contract.ts";
+import { userError } from "./user.contract.ts";
+import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
+import { hashPassword, type PasswordCheck, passwordCheck } from "./user.passwords.ts";
+import { type SessionStore, sessionStore } from "./user.sessions.ts";
+import { type UserStore, userStore } from "./user.store.ts";
+
+interface UserMethods extends DbMethods {
+	idOfCredentials(credentials: contract.Credentials): Promise<number>;
+	hashOfNewPassword(field: string, password: string): Promise<string>;
+	openSession(userId: number): Promise<contract.Tokens>;
+	tokens(userId: number, sessionId: string, refresh: string): Promise<contract.Tokens>;
+	revoke(ctx: Context, which: { id: string } | { user_id: number }): Promise<void>;
+}
+
+interface UserVars {
+	users: UserStore;
+	sessions: SessionStore;
+	accessTokens: AccessTokens;
+	passwordMatches: PasswordCheck;
+}
+
+const UserService: ServiceSchema<Record<string, never>, UserMethods, UserVars> = {
+	name: "user",
+	mixins: [
+		DbMixin({
+			model: userModel,
+			models: [sessionModel],
+			migrator: migrator("user"),
+			url: () => databaseUrl(env(), "user")
+		})
+	],
+	settings: { fields: ["id", "username", "avatar"] },
+
+	actions: {
+		// Generic writes would bypass hashing and the rules of names.
+		create: false,
+		insert: false,
+		update: false,
+		remove: false,
+
+		register: {
+			params: contract.registerUser,
+			async handler(ctx: Context<contract.RegisterUser>) {
+				const { username, password } = ctx.params;
+				const passwordHash = await this.hashOfNewPassword("password", password);
+				const user = await this.users.insert(username, passwordHash);
+				return { user_id: user.id };
+			}
+		},
+
+		check: {
+			visibility: "public",
+			params: contract.credentials,
+			async handler(ctx: Context<contract.Credentials>) {
+				return { user_id: await this.idOfCredentials(ctx.params) };
+			}
+		},
+
+		login: {
+			params: contract.credentials,
+			async handler(ctx: Context<contract.Credentials>): Promise<contract.Tokens> {
+				return this.openSession(await this.idOfCredentials(ctx.params));
+			}
+		},
+
+		refresh: {
+			params: contract.refreshSession,
+			async handler(ctx: Context<contract.RefreshSession>): Promise<contract.Tokens> {
+				const presented = ctx.params.refresh_token;
+				const id = sessionIdOf(presented);
+				if (!id) throw userError("REFRESH_REFUSED");
+
+				const next = refreshToken(id, randomBytes(32));
+				const session = await this.sessions.rotate(id, tokenHash(presented), renewal(next));
+				if (session) return this.tokens(session.user_id, id, next);
+
+				// A token that was good once and is not the current one was stolen, or its successor was: end the session.
+				await this.revoke(ctx, { id });
+				throw userError("REFRESH_REFUSED");
+			}
+		},
+
+		logout: {
+			async handler(ctx: Context<undefined, Meta>): Promise<null> {
+				await this.revoke(ctx, { id: identityOf(ctx).session_id });
+				return null;
+			}
+		},
+
+		me: {
+			async handler(ctx: Context<undefined, Meta>): Promise<contract.User> {
+				const [user] = await this.users.findMany([identityOf(ctx).id]);
+				if (!user) throw userError("USER_NOT_FOUND");
+				return present(user);
+			}
+		},
+
+		changePassword: {
+			params: contract.changePassword,
+			async handler(ctx: Context<contract.ChangePassword, Meta>): Promise<null> {
+				const { old_password, new_password } = ctx.params;
+				const { id } = identityOf(ctx);
+				const user = await this.users.passwordOfId(id);
+				if (!(await this.passwordMatches(user?.password_hash, old_password))) throw userError("WRONG_CREDENTIALS");
+
+				await this.users.setPassword(id, await this.hashOfNewPassword("new_password", new_password));
+				await this.revoke(ctx, { user_id: id });
+				return null;
+			}
+		},
+
+		mget: {
+			visibility: "public",
+			params: contract.manyUsers,
+			async handler(ctx: Context<contract.ManyUsers>): Promise<contract.User[]> {
+				return (await this.users.findMany(ctx.params.user_ids)).map(present);
+			}
+		},
+
+		revokedSessions: {
+			visibility: "public",
+			params: contract.revokedSince,
+			async handler(ctx: Context<contract.RevokedSince>): Promise<string[]> {
+				return this.sessions.revokedSince(new Date(Date.now() - ctx.params.seconds * 1000));
+			}
+		}
+	},
+
+	methods: {
+		async idOfCredentials({ username, password }) {
+			const user = await this.users.passwordOfName(username);
+			const matches = await this.passwordMatches(user?.password_hash, password);
+			if (!user || !matches) throw userError("WRONG_CREDENTIALS");
+			return user.id;
+		},
+
+		async hashOfNewPassword(field, password) {
+			const minimum = env().PASSWORD_MIN_LENGTH;
+			if ([...password].length < minimum)
+				throw fieldError(field, "stringMin", `The '${field}' field must be at least ${minimum} characters long.`);
+			return hashPassword(password);
+		},
+
+		async openSession(userId) {
+			const id = randomBytes(16).toString("base64url");
+			const token = refreshToken(id, randomBytes(32));
+			await this.sessions.open({ id, user_id: userId, ...renewal(token) });
+			await this.sessions.forget(userId, new Date(Date.now() - env().ACCESS_TOKEN_SECONDS * 1000));
+			return this.tokens(userId, id, token);
+		},
+
+		async tokens(userId, sessionId, refresh) {
+			const identity = { id: userId, session_id: sessionId };
+			const { token, expiresAt } = await this.accessTokens.sign(identity, env().ACCESS_TOKEN_SECONDS);
+			return { user_id: userId, token, expire: new Date(expiresAt).toISOString(), refresh_token: refresh };
+		},
+
+		/** Ends sessions for good, and tells the gateways so that access tokens of those sessions die at once too. */
+		async revoke(ctx, which) {
+			const session_ids = await this.sessions.revoke(which);
+			if (session_ids.length > 0) await broadcast(ctx, "user.sessionsRevoked", { session_ids });
+		}
+	},
+
+	async started() {
+		this.users = userStore(this.models.user);
+		this.sessions = sessionStore(this.models.session);
+		this.accessTokens = accessTokens(signingKeys(env()));
+		this.passwordMatches = await passwordCheck();
+	}
+};
+
+/** What a session's row holds of a refresh token. */
+function renewal(token: string) {
+	return { token_hash: tokenHash(token), expires_at: new Date(Date.now() + env().REFRESH_TOKEN_SECONDS * 1000) };
+}
+
+export default UserService;

@@ -1,0 +1,44 @@
+import { type Model, type ModelStatic, UniqueConstraintError } from "sequelize";
+import type { UserCreation, UserRow } from "../../models/user.model.ts";
+import { userError } from "./user.contract.ts";
+import { type StoredUser, usernameKey } from "./user.domain.ts";
+
+const PUBLIC = ["id", "username", "avatar"];
+
+export type UserStore = ReturnType<typeof userStore>;
+
+/** The user table as plain objects; password hashes leave it through `passwordOf*` only. */
+export function userStore(users: ModelStatic<Model<UserRow, UserCreation>>) {
+	return {
+		/** @throws USERNAME_TAKEN where the unique index says so: looking first would leave room for a race */
+		async insert(username: string, passwordHash: string): Promise<{ id: number }> {
+			try {
+				const user = await users.create({ username, username_key: usernameKey(username), password_hash: passwordHash });
+				return { id: user.get("id") };
+			} catch (error) {
+				if (error instanceof UniqueConstraintError) throw userError("USERNAME_TAKEN");
+				throw error;
+			}
+		},
+
+		passwordOfName(username: string): Promise<{ id: number; password_hash: string } | null> {
+			return users.findOne({
+				attributes: ["id", "password_hash"],
+				where: { username_key: usernameKey(username) },
+				raw: true
+			});
+		},
+
+		passwordOfId(id: number): Promise<{ id: number; password_hash: string } | null> {
+			return users.findOne({ attributes: ["id", "password_hash"], where: { id }, raw: true });
+		},
+
+		async setPassword(id: number, passwordHash: string): Promise<void> {
+			await users.update({ password_hash: passwordHash }, { where: { id } });
+		},
+
+		findMany(ids: readonly number[]): Promise<StoredUser[]> {
+			return users.findAll({ attributes: PUBLIC, where: { id: [...ids] }, order: ["id"], raw: true });
+		}
+	};
+}
