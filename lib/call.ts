@@ -15,7 +15,7 @@ type Row<A extends keyof Actions> = Actions[A] extends { params: infer P; result
 	? { params: P; result: R }
 	: never;
 
-/** The parameters of an action; an action without parameters is declared with `params: void`. */
+/** The parameters of an action; an action without parameters is declared with `params: undefined`. */
 export type Params<A extends keyof Actions> = Row<A>["params"];
 /** What an action resolves to. */
 export type Result<A extends keyof Actions> = Row<A>["result"];
@@ -28,12 +28,12 @@ interface Caller {
  * Calls an action with checked name, parameters and result.
  * @param via the `ctx` inside handlers (keeps trace and meta), the broker elsewhere
  * @param action full action name, e.g. `"note.create"`
- * @param rest the parameters (none for `params: void`) and moleculer's calling options
+ * @param rest the parameters (none for `params: undefined`) and moleculer's calling options
  */
 export function call<A extends keyof Actions>(
 	via: Pick<Context, "call"> | Caller,
 	action: A,
-	...rest: Params<A> extends void
+	...rest: Params<A> extends undefined
 		? [params?: undefined, options?: CallingOptions]
 		: [params: Params<A>, options?: CallingOptions]
 ): Promise<Result<A>> {

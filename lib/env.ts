@@ -156,7 +156,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	const env = Object.fromEntries(entries) as Env;
 
 	const mustHaveKeys = env.NODE_ENV === "production" || !isEmbedded(env);
-	if (mustHaveKeys && !source["JWT_KEYS"]?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
+	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
 
 	if (problems.length > 0)
 		throw new Error(`The environment is not valid:\n${problems.map(line => `  - ${line}`).join("\n")}`);

@@ -22,7 +22,7 @@ export function jsonSchema(schema: Readonly<Record<string, unknown>>): JsonSchem
 	const rules = Object.entries(schema).filter(([name]) => !name.startsWith("$$")) as [string, Rule][];
 	return {
 		type: "object",
-		...(schema["$$strict"] === true && { additionalProperties: false }),
+		...(schema.$$strict === true && { additionalProperties: false }),
 		required: rules.filter(([, rule]) => !rule.optional).map(([name]) => name),
 		properties: Object.fromEntries(rules.map(([name, rule]) => [name, ofRule(rule)]))
 	};
@@ -30,7 +30,7 @@ export function jsonSchema(schema: Readonly<Record<string, unknown>>): JsonSchem
 
 function ofRule(rule: Rule): JsonSchema {
 	const plain = defined(ofType(rule));
-	return rule.nullable ? { ...plain, type: [plain["type"], "null"] } : plain;
+	return rule.nullable ? { ...plain, type: [plain.type, "null"] } : plain;
 }
 
 function ofType(rule: Rule): JsonSchema {

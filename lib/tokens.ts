@@ -53,7 +53,7 @@ export function accessTokens(keys: readonly SigningKey[]): AccessTokens {
 					typ: TYPE,
 					requiredClaims: ["sub", "sid", "exp"]
 				});
-				return { id: Number(payload.sub), session_id: String(payload["sid"]) };
+				return { id: Number(payload.sub), session_id: String(payload.sid) };
 			} catch (error) {
 				if (error instanceof errors.JOSEError) return null;
 				throw error;

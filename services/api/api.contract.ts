@@ -22,9 +22,9 @@ export type Readiness = { status: "ok" | "failed" | "draining"; checks: Infer<ty
 
 declare module "../../lib/call.ts" {
 	interface Actions {
-		"api.ping": { params: void; result: Infer<typeof pingResult> };
-		"api.live": { params: void; result: Infer<typeof liveResult> };
-		"api.ready": { params: void; result: Readiness };
-		"api.openapi": { params: void; result: Record<string, unknown> };
+		"api.ping": { params: undefined; result: Infer<typeof pingResult> };
+		"api.live": { params: undefined; result: Infer<typeof liveResult> };
+		"api.ready": { params: undefined; result: Readiness };
+		"api.openapi": { params: undefined; result: Record<string, unknown> };
 	}
 }

@@ -82,7 +82,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 					await limit.count(req.socket.remoteAddress ?? "", res);
 					checkMediaType(req, alias);
 					const { params, body } = req.$params as { params: Record<string, unknown>; body: unknown };
-					req.$params = requestParams(alias.method === "HEAD" ? "GET" : alias.method, params, body, searchOf(req));
+					req.$params = requestParams(alias.method, params, body, searchOf(req));
 				},
 
 				onAfterCall(
@@ -94,8 +94,8 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 				) {
 					const { status, location, envelope } = req.$alias as RoutedAlias;
 					const fields = data as Record<string, unknown>;
-					if (status) ctx.meta["$statusCode"] = status;
-					if (location) ctx.meta["$location"] = location(fields);
+					if (status) ctx.meta.$statusCode = status;
+					if (location) ctx.meta.$location = location(fields);
 					if (envelope === "none") return data;
 					if (envelope !== "tokens") return success(data);
 					const { token, expire, refresh_token } = fields;
@@ -142,7 +142,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 				const transporter = transit && !transit.connected ? "failed" : "ok";
 				const allOk = [user, note, transporter].every(check => check === "ok");
 				const status = stopping ? "draining" : allOk ? "ok" : "failed";
-				if (status !== "ok") ctx.meta["$statusCode"] = 503;
+				if (status !== "ok") ctx.meta.$statusCode = 503;
 				return { status, checks: { user, note, transporter } };
 			}
 		},

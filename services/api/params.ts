@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { fieldError } from "../../lib/errors.ts";
 import { apiError } from "./api.contract.ts";
-import type { RouteDefinition } from "./routes.ts";
 
 type Params = Record<string, unknown>;
 
+const WITH_BODY: readonly string[] = ["POST", "PUT"];
 const JSON_TYPE = /^application\/json\s*(;|$)/i;
 const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i;
 
@@ -12,9 +12,9 @@ const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i;
  * Refuses a body that a route does not take, before anything reads it.
  * @throws UNSUPPORTED_MEDIA_TYPE
  */
-export function checkMediaType(req: IncomingMessage, route: Pick<RouteDefinition, "form" | "method">): void {
+export function checkMediaType(req: IncomingMessage, route: { method: string; form?: true }): void {
 	const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
-	if (!hasBody || route.method === "GET" || route.method === "DELETE") return;
+	if (!hasBody || !WITH_BODY.includes(route.method)) return;
 
 	const type = req.headers["content-type"] ?? "";
 	if (!JSON_TYPE.test(type) && !(route.form && FORM_TYPE.test(type))) throw apiError("UNSUPPORTED_MEDIA_TYPE");
@@ -27,7 +27,7 @@ export function checkMediaType(req: IncomingMessage, route: Pick<RouteDefinition
  */
 export function requestParams(method: string, path: Params, body: unknown, search: URLSearchParams): Params {
 	const query = queryParams(search);
-	if (method === "GET" || method === "DELETE") return merged(path, query);
+	if (!WITH_BODY.includes(method)) return merged(path, query);
 
 	refuseFields(Object.keys(query));
 	if (body !== undefined && (typeof body !== "object" || body === null || Array.isArray(body)))

@@ -101,7 +101,7 @@ export const routes: readonly RouteDefinition[] = [
 		params: note.createNote,
 		result: note.noteResult,
 		status: 201,
-		location: data => `/v1/note/${data["note_id"]}`
+		location: data => `/v1/note/${data.note_id}`
 	},
 	{
 		method: "GET",

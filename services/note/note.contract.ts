@@ -65,6 +65,6 @@ declare module "../../lib/call.ts" {
 		"note.update": { params: UpdateNote; result: Note };
 		"note.remove": { params: NoteById; result: null };
 		/** Resolves when the service can reach its database. */
-		"note.ready": { params: void; result: true };
+		"note.ready": { params: undefined; result: true };
 	}
 }

@@ -58,8 +58,8 @@ declare module "../../lib/call.ts" {
 		"user.check": { params: Credentials; result: { user_id: number } };
 		"user.login": { params: Credentials; result: Tokens };
 		"user.refresh": { params: RefreshSession; result: Tokens };
-		"user.logout": { params: void; result: null };
-		"user.me": { params: void; result: User };
+		"user.logout": { params: undefined; result: null };
+		"user.me": { params: undefined; result: User };
 		"user.changePassword": { params: ChangePassword; result: null };
 		/** The generic find of the DB mixin, on the columns that others may see. */
 		"user.find": {
@@ -70,7 +70,7 @@ declare module "../../lib/call.ts" {
 		/** Sessions that were revoked within the last `seconds`: what an api node must refuse although a token is valid. */
 		"user.revokedSessions": { params: RevokedSince; result: string[] };
 		/** Resolves when the service can reach its database. */
-		"user.ready": { params: void; result: true };
+		"user.ready": { params: undefined; result: true };
 	}
 	interface Events {
 		"user.sessionsRevoked": { session_ids: string[] };
