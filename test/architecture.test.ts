@@ -56,18 +56,28 @@ describe("The import rules", () => {
 
 	it("a domain file imports its own contract only, and nothing that does input or output", () => {
 		const domains = sources.filter(source => source.file.endsWith(".domain.ts"));
-		const bad = violations(domains, (path, file) => basename(path) === basename(file).replace(".domain.", ".contract."));
+		const bad = violations(
+			domains,
+			(path, file) => basename(path) === basename(file).replace(".domain.", ".contract.")
+		);
 		assert.deepEqual(bad, []);
-		for (const { file, text } of domains) assert.doesNotMatch(text, /from "(moleculer|sequelize|node:(fs|net|http))/, file);
+		for (const { file, text } of domains)
+			assert.doesNotMatch(text, /from "(moleculer|sequelize|node:(fs|net|http))/, file);
 	});
 
 	it("lib and models import nothing of ours but themselves", () => {
 		for (const folder of ["lib", "models"])
-			assert.deepEqual(violations(within(folder), path => top(path) === folder), []);
+			assert.deepEqual(
+				violations(within(folder), path => top(path) === folder),
+				[]
+			);
 	});
 
 	it("a mixin can be lifted: it imports its own files only", () => {
-		assert.deepEqual(violations(within("mixins"), path => top(path) === "mixins"), []);
+		assert.deepEqual(
+			violations(within("mixins"), path => top(path) === "mixins"),
+			[]
+		);
 	});
 });
 
@@ -75,18 +85,26 @@ describe("The house rules", () => {
 	it("the environment is read in lib/env.ts only", () => {
 		const readers = sources.filter(({ file, text }) => !/^(test|bench)\//.test(file) && /process\.env\b/.test(text));
 		const allowed = ["lib/env.ts", ...within("scripts").map(source => source.file)];
-		assert.deepEqual(readers.map(source => source.file).filter(file => !allowed.includes(file)), []);
+		assert.deepEqual(
+			readers.map(source => source.file).filter(file => !allowed.includes(file)),
+			[]
+		);
 	});
 
 	it("no type checking is switched off", () => {
 		const rules = sources.filter(({ file }) => file !== "test/architecture.test.ts");
 		const bad = rules.filter(({ text }) => /@ts-(ignore|nocheck)|\bas any\b|: any\b/.test(text));
-		assert.deepEqual(bad.map(source => source.file), []);
+		assert.deepEqual(
+			bad.map(source => source.file),
+			[]
+		);
 	});
 
 	it("every parameter schema of a contract is strict", () => {
 		for (const { file, text } of sources.filter(source => source.file.endsWith(".contract.ts"))) {
-			const schemas = [...text.matchAll(/export const (\w+) = \{([^}]*)/g)].filter(([, name]) => !name?.endsWith("Result"));
+			const schemas = [...text.matchAll(/export const (\w+) = \{([^}]*)/g)].filter(
+				([, name]) => !name?.endsWith("Result")
+			);
 			for (const [, name, body] of schemas) assert.match(body as string, /\$\$strict: true/, `${name} in ${file}`);
 		}
 	});

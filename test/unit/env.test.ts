@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { databaseUrl, isEmbedded, readEnv } from "../../lib/env.ts";
+
+const SECRET = "0123456789abcdef0123456789abcdef";
+
+describe("The environment", () => {
+	it("is the embedded shape when nothing is set", () => {
+		const env = readEnv({});
+		assert.equal(env.PORT, 8080);
+		assert.equal(isEmbedded(env), true);
+		assert.equal(databaseUrl(env, "note"), "sqlite:./data/note.sqlite");
+	});
+
+	it("gives each service a database of its own", () => {
+		const env = readEnv({ DATABASE_URL: "mysql://root@127.0.0.1/notemesh_{service}", JWT_KEYS: `a:${SECRET}` });
+		assert.equal(databaseUrl(env, "user"), "mysql://root@127.0.0.1/notemesh_user");
+		assert.equal(isEmbedded(env), false);
+	});
+
+	it("takes an empty variable for an unset one", () => {
+		assert.equal(readEnv({ PORT: "", LOG_LEVEL: " " }).PORT, 8080);
+	});
+
+	it("reads several signing keys, the first one first, with colons in secrets", () => {
+		const { JWT_KEYS } = readEnv({ JWT_KEYS: `new:${SECRET}:x, old:${SECRET}` });
+		assert.deepEqual(JWT_KEYS, [
+			{ kid: "new", secret: `${SECRET}:x` },
+			{ kid: "old", secret: SECRET }
+		]);
+	});
+
+	const bad: [name: string, value: string, rule: RegExp][] = [
+		["PORT", "http", /PORT must be an integer from 0 to 65535/],
+		["PORT", "70000", /PORT must be an integer/],
+		["PORT", "80.5", /PORT must be an integer/],
+		["LOG_LEVEL", "loud", /LOG_LEVEL must be one of fatal, error/],
+		["DATABASE_URL", "postgres://x/y", /DATABASE_URL must be a URL starting with sqlite: or mysql:/],
+		["NATS_URL", "127.0.0.1:4222", /NATS_URL must be a URL/],
+		["JWT_KEYS", "no-colon", /JWT_KEYS must be a list of kid:secret/],
+		["JWT_KEYS", "a:short", /JWT_KEYS needs secrets of at least 32 bytes \(key "a" is shorter\)/],
+		["JAEGER_SAMPLE_RATE", "2", /JAEGER_SAMPLE_RATE must be a number from 0 to 1/]
+	];
+	for (const [name, value, rule] of bad)
+		it(`refuses ${name}=${value}`, () => {
+			assert.throws(() => readEnv({ [name]: value }), rule);
+		});
+
+	it("names every bad variable in one message", () => {
+		assert.throws(
+			() => readEnv({ PORT: "x", LOG_LEVEL: "y", NODE_ENV: "production" }),
+			/PORT[\s\S]*LOG_LEVEL|LOG_LEVEL[\s\S]*PORT/
+		);
+	});
+
+	it("demands signing keys in production, and wherever several processes must agree on them", () => {
+		assert.throws(() => readEnv({ NODE_ENV: "production" }), /JWT_KEYS must be set/);
+		assert.throws(() => readEnv({ DATABASE_URL: "mysql://root@127.0.0.1/{service}" }), /JWT_KEYS must be set/);
+	});
+
+	it("does not print a secret that it refuses", () => {
+		assert.throws(
+			() => readEnv({ JWT_KEYS: "a:tooshortsecret" }),
+			(error: Error) => !error.message.includes("tooshortsecret")
+		);
+	});
+});

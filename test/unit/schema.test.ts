@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Validators } from "moleculer";
+import { jsonSchema } from "../../lib/json-schema.ts";
+import { id, text } from "../../lib/schema.ts";
+
+/** The error types of one value under one rule, as moleculer's validator finds them. */
+function errorsOf(rule: object, value: unknown): string[] {
+	const check = new Validators.Fastest().compile({ value: rule } as never) as (
+		params: object
+	) => true | { type: string }[];
+	const result = check({ value });
+	return result === true ? [] : result.map(error => error.type);
+}
+
+describe("text()", () => {
+	const cases: [what: string, rule: object, value: unknown, errors: string[]][] = [
+		["counts an emoji as one character", text({ minChars: 1, maxChars: 2 }), "😀😀", []],
+		["refuses one character too many", text({ maxChars: 2 }), "😀😀😀", ["stringMax"]],
+		["refuses what is empty after trimming", text({ minChars: 1, trim: true }), "  ", ["stringEmpty"]],
+		["accepts blanks where it does not trim", text({ minChars: 1 }), "  ", []],
+		["counts UTF-8 bytes", text({ maxBytes: 4 }), "äöü", ["stringBytes"]],
+		["refuses a lone surrogate", text({}), "a\ud800b", ["stringUnicode"]],
+		["refuses NUL", text({}), "a\0b", ["stringControl"]],
+		["refuses a line break in a line", text({}), "a\nb", ["stringControl"]],
+		["accepts line breaks and tabs in a text", text({ control: "lines" }), "a\r\n\tb", []],
+		["refuses an escape in a text", text({ control: "lines" }), "a\u001bb", ["stringControl"]],
+		["refuses a C1 control in a text", text({ control: "lines" }), "a\u0085b", ["stringControl"]],
+		["accepts any character where told to", text({ control: "accept" }), "a\0b", []],
+		["accepts right-to-left text and its marks", text({}), "שלום \u200f עולם", []],
+		["refuses a number", text({}), 5, ["string"]],
+		["refuses null", text({}), null, ["required"]],
+		["refuses a list", text({}), ["a"], ["string"]],
+		["refuses an object", text({}), { a: 1 }, ["string"]]
+	];
+	for (const [what, rule, value, errors] of cases)
+		it(what, () => {
+			assert.deepEqual(errorsOf(rule, value), errors);
+		});
+
+	it("does not walk through a huge string to count it", () => {
+		assert.deepEqual(errorsOf(text({ maxChars: 10 }), "x".repeat(1_000_000)), ["stringMax"]);
+	});
+});
+
+describe("id", () => {
+	const refused = ["0", "-1", "1.5", "1e999", String(2 ** 53), "1; drop", "", " ", "NaN", null, [1, 2], {}, "0x"];
+	for (const value of refused)
+		it(`refuses ${JSON.stringify(value)}`, () => {
+			assert.notDeepEqual(errorsOf(id, value), []);
+		});
+	for (const value of [1, "7", Number.MAX_SAFE_INTEGER])
+		it(`accepts ${JSON.stringify(value)}`, () => {
+			assert.deepEqual(errorsOf(id, value), []);
+		});
+});
+
+describe("jsonSchema()", () => {
+	it("describes what the validator accepts", () => {
+		const schema = {
+			$$strict: true,
+			name: text({ minChars: 1, maxChars: 5 }),
+			body: text({ maxBytes: 9, optional: true }),
+			id,
+			next: { type: "string", nullable: true },
+			list: { type: "array", items: { type: "object", props: { kind: { type: "enum", values: ["a", "b"] } } } }
+		} as const;
+		assert.deepEqual(jsonSchema(schema), {
+			type: "object",
+			additionalProperties: false,
+			required: ["name", "id", "next", "list"],
+			properties: {
+				name: { type: "string", minLength: 1, maxLength: 5 },
+				body: { type: "string", maxLength: 9, description: "At most 9 bytes in UTF-8." },
+				id: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+				next: { type: ["string", "null"] },
+				list: {
+					type: "array",
+					items: { type: "object", required: ["kind"], properties: { kind: { type: "string", enum: ["a", "b"] } } }
+				}
+			}
+		});
+	});
+
+	it("refuses a rule that it does not understand", () => {
+		assert.throws(() => jsonSchema({ a: { type: "date" } }), /type "date"/);
+	});
+});

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { refreshToken, sessionIdOf, tokenHash, usernameKey } from "../../services/user/user.domain.ts";
+
+const SESSION = "AAAAAAAAAAAAAAAAAAAAAA";
+
+describe("usernameKey()", () => {
+	it("makes names equal that differ in case or composition only", () => {
+		assert.equal(usernameKey("JOSÉ"), usernameKey("jose\u0301"));
+		assert.notEqual(usernameKey("jose"), usernameKey("josé"));
+	});
+	it("fits its column for the longest name, whatever case does to it", () => {
+		for (const letter of ["İ", "ΐ", "ﬃ", "😀"]) assert.ok([...usernameKey(letter.repeat(128))].length <= 512, letter);
+	});
+});
+
+describe("A refresh token", () => {
+	const token = refreshToken(SESSION, Buffer.alloc(32, 1));
+
+	it("names its session", () => {
+		assert.equal(sessionIdOf(token), SESSION);
+	});
+	for (const forged of [
+		"",
+		SESSION,
+		`${SESSION}.`,
+		`${token}x`,
+		token.slice(1),
+		`${SESSION}.${"'".repeat(43)}`,
+		`\n${token}`
+	])
+		it(`is not ${JSON.stringify(forged)}`, () => {
+			assert.equal(sessionIdOf(forged), null);
+		});
+	it("is stored as a hash that differs with any part of it", () => {
+		assert.match(tokenHash(token), /^[0-9a-f]{64}$/);
+		assert.notEqual(tokenHash(token), tokenHash(refreshToken(SESSION, Buffer.alloc(32, 2))));
+	});
+});
