@@ -5,7 +5,7 @@ import { RevokedSessions, tokenOf } from "../../services/api/authenticate.ts";
 import { checkMediaType, requestParams } from "../../services/api/params.ts";
 import { methodsOf } from "../../services/api/routes.ts";
 
-const request = (headers: Record<string, string>) => ({ headers }) as unknown as IncomingMessage;
+const request = (headers: Record<string, string | undefined>) => ({ headers }) as unknown as IncomingMessage;
 const none = new URLSearchParams();
 
 describe("requestParams()", () => {
