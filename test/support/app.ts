@@ -53,7 +53,7 @@ export async function startApp(t: Ends, services: AppServices = {}): Promise<App
 export async function startSplitApp(t: Ends, services: AppServices = {}): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
-	const options = { namespace, transporter: "Fake", requestTimeout: 2000 };
+	const options: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000 };
 	const gateway = new ServiceBroker(quiet({ ...options, nodeID: "gateway" }));
 	const worker = new ServiceBroker(quiet({ ...options, nodeID: "worker" }));
 	const [api, ...others] = await schemas(services);
