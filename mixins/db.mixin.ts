@@ -1,0 +1,204 @@
+import {
+	type ActionSchema,
+	type Context,
+	Errors,
+	type Service,
+	type ServiceMethods,
+	type ServiceSchema,
+	type ServiceSettingSchema
+} from "moleculer";
+import MoleculerDb, { type DbServiceSettings, type MoleculerDbMethods } from "moleculer-db";
+import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
+import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
+import type { ConnectionOptions } from "./db/connection.ts";
+import { runInTransaction } from "./db/transaction.ts";
+import { assertVisible } from "./db/visible.ts";
+
+export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
+
+/** Options of the mixin. */
+export interface DbOptions {
+	/** The model behind the CRUD actions. */
+	model: ModelDefinition;
+	/** Further models of the same service, found in `this.models`. */
+	models?: ModelDefinition[];
+	/** Answers the database URL where `settings.db.url` of the service is not set; called at start. */
+	url?: () => string;
+	/** Makes the runner of the service's migrations. Without it, migrations are not looked at. */
+	migrator?: (sequelize: Sequelize) => Migrator;
+	/** Pending migrations are applied at start ("auto", default on SQLite), refused ("check", default on MySQL) or ignored ("off"). */
+	migrate?: MigrateMode;
+	/** The command that the refusal recommends. Default `npm run db:migrate`. */
+	migrateCommand?: string;
+	/** Pool size and time-outs. */
+	connection?: ConnectionOptions;
+}
+
+/** The settings that the mixin reads. `db` is never told to other nodes. */
+export interface DbSettings extends DbServiceSettings {
+	db?: { url?: string };
+}
+
+/** What the mixin adds to `this` of a service. */
+export interface DbMethods<Models extends object = Record<string, ModelStatic<Model>>> extends MoleculerDbMethods {
+	adapter: SharedSequelizeAdapter;
+	/** The connection pool, from `started` on. */
+	db: Sequelize;
+	/** The service's models by name, from `started` on. */
+	models: Models;
+	/** Runs a function in a transaction, and again after a deadlock. See `runInTransaction`. */
+	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+	/** Resolves when the database answers, else throws 503 `DATABASE_UNAVAILABLE`. */
+	ready(): Promise<true>;
+}
+
+/** `this` in the methods below. */
+interface DbService extends DbMethods, Pick<Service, "logger" | "originalSchema"> {
+	settings: DbSettings;
+	schema: { afterConnected?(): unknown };
+}
+
+type Params = Record<string, unknown>;
+type Method<Result> = (this: DbService, ctx: Context, params: Params) => Result;
+
+interface BaseSchema extends Partial<ServiceSchema> {
+	settings: DbSettings & ServiceSettingSchema;
+	actions: Record<string, ActionSchema & { rest?: unknown }>;
+	methods: {
+		sanitizeParams: Method<Params>;
+		_get: Method<Promise<unknown>>;
+		_update: Method<Promise<unknown>>;
+		_remove: Method<Promise<unknown>>;
+	};
+}
+
+/**
+ * moleculer-db exports a service schema, which its types call a class. Its `started` tries to connect for ever, also
+ * when the service has been stopped meanwhile, and its `stopped` belongs to that.
+ */
+const { started, stopped, settings, ...base } = MoleculerDb as unknown as BaseSchema;
+
+/** Without `rest` and never published: no HTTP route. Not cached: a store writes past moleculer-db's cache cleaning. */
+const genericActions = Object.fromEntries(
+	Object.entries(base.actions).map(([name, { rest, cache, ...action }]) => [
+		name,
+		{ ...action, visibility: "public", cache: false } as const
+	])
+);
+
+/** moleculer-db's 404 has no type, which is what callers match. */
+function typed(method: Method<Promise<unknown>>): Method<Promise<unknown>> {
+	return async function (ctx, params) {
+		try {
+			return await method.call(this, ctx, params);
+		} catch (error) {
+			if (!(error instanceof Errors.MoleculerClientError) || error.code !== 404 || error.type) throw error;
+			throw new Errors.MoleculerClientError(error.message, 404, "ENTITY_NOT_FOUND", error.data);
+		}
+	};
+}
+
+function visibleColumns({ settings, adapter }: DbService): string[] {
+	const columns = settings.fields ?? Object.keys(adapter.model.getAttributes());
+	return columns.filter(name => !settings.excludeFields?.includes(name));
+}
+
+const methods: ServiceMethods & ThisType<DbService> = {
+	...base.methods,
+	_get: typed(base.methods._get),
+	_update: typed(base.methods._update),
+	_remove: typed(base.methods._remove),
+
+	sanitizeParams(ctx: Context, params: Params): Params {
+		const sanitized = base.methods.sanitizeParams.call(this, ctx, params);
+		assertVisible(sanitized, visibleColumns(this));
+		return sanitized;
+	},
+
+	async connect(): Promise<void> {
+		await this.adapter.connect();
+		this.db = this.adapter.db;
+		this.models = this.adapter.models;
+		await this.schema.afterConnected?.call(this);
+	},
+
+	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+		return runInTransaction(this.db, work);
+	},
+
+	async ready(): Promise<true> {
+		try {
+			await this.db.authenticate({ logging: false });
+			return true;
+		} catch (error) {
+			this.logger.error("The database does not answer:", error);
+			throw new Errors.MoleculerError("The database does not answer", 503, "DATABASE_UNAVAILABLE");
+		}
+	}
+};
+
+/**
+ * Gives a service its table: the CRUD actions `find, list, count, get, create, insert, update, remove` of moleculer-db
+ * and `ready`, all `visibility: "public"`, and the methods of `DbMethods`.
+ *
+ * The service waits in `started` until its database answers, and `stopped` gives the connection back. An action that
+ * the service defines itself replaces the generic one as a whole; `false` takes it away. See mixins/db/README.md.
+ *
+ * @throws MoleculerError `MIGRATIONS_PENDING` at start, in mode "check"
+ */
+export function DbMixin({ model, models = [], url, ...options }: DbOptions): Partial<ServiceSchema> {
+	const schema: Partial<ServiceSchema> & Merging = {
+		...base,
+		settings: { ...settings, ...{ idField: "id", $secureSettings: ["db"] } },
+		actions: {
+			...genericActions,
+			ready: {
+				visibility: "public",
+				handler() {
+					return this.ready();
+				}
+			}
+		},
+		methods,
+
+		merged(merged) {
+			const chosenUrl = () => {
+				const chosen = merged.settings?.db?.url ?? url?.();
+				if (!chosen) throw new Errors.ServiceSchemaError(`Service '${merged.name}' has no database URL`, {});
+				return chosen;
+			};
+			const settled = { migrateCommand: "npm run db:migrate", connection: {}, ...options, model, models };
+			const adapter = new SharedSequelizeAdapter(chosenUrl, settled);
+			Object.assign(merged, { model, adapter });
+			Object.assign(merged.actions, ownActions(this.originalSchema));
+		},
+
+		started() {
+			return this.connect();
+		},
+
+		stopped() {
+			return this.adapter.disconnect();
+		}
+	};
+	return schema;
+}
+
+/** Moleculer's hook for a mixin to see the service's schema after all mixins were merged into it. */
+interface Merging {
+	merged(this: Service, merged: { name: string; settings?: DbSettings; actions: object }): void;
+}
+
+/**
+ * Moleculer merges an action with the mixin's of the same name, parameters included. A definition with a handler of its
+ * own shall be what it says, and public unless it says otherwise.
+ */
+function ownActions({ actions = {} }: Partial<ServiceSchema>): Record<string, ActionSchema> {
+	const own: Record<string, ActionSchema> = {};
+	for (const [name, action] of Object.entries(actions)) {
+		const definition = typeof action === "function" ? { handler: action } : action;
+		if (name in genericActions && typeof definition === "object" && definition.handler)
+			own[name] = { visibility: "public", ...definition };
+	}
+	return own;
+}

@@ -1,0 +1,145 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import type { Connection } from "mysql2";
+import { type Options, Sequelize } from "sequelize";
+import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
+
+/** How connections are made. Of several users of one URL, the first decides. */
+export interface ConnectionOptions {
+	/** Gets every statement at debug level, with the values taken out. */
+	logger?: { debug(message: string): void };
+	/** MySQL: the most connections of the pool. Default 10. */
+	poolSize?: number;
+	/** MySQL: how long to wait for a TCP connection and handshake, in milliseconds. Default 5000. */
+	connectTimeout?: number;
+	/** MySQL: how long a statement waits for a row lock, in seconds. Default 10. */
+	lockWaitTimeout?: number;
+	/** SQLite: see there. */
+	sqlite?: SqliteOptions;
+}
+
+/** A share of a connection pool. */
+export interface SharedConnection {
+	sequelize: Sequelize;
+	/** Gives the share back; the last one closes the pool. Calling it again does nothing. */
+	release(): Promise<void>;
+}
+
+interface Pool {
+	sequelize: Sequelize;
+	users: number;
+	close(): Promise<void>;
+}
+
+const pools = new Map<string, Pool>();
+
+const SQLITE_URL = /^sqlite:(?:\/\/)?(.+)$/;
+const IN_MEMORY = ":memory:";
+
+function withoutValues(sql: string, dialect: "mysql" | "sqlite"): string {
+	// A backslash escapes in MySQL's literals and is an ordinary character in SQLite's.
+	const literal = dialect === "mysql" ? /'(?:[^'\\]|\\.|'')*'/gs : /'(?:[^']|'')*'/g;
+	return sql.replace(literal, "?").replace(/^Executing \([^)]*\): /, "");
+}
+
+function logging({ logger }: ConnectionOptions, dialect: "mysql" | "sqlite"): Options["logging"] {
+	return logger ? sql => logger.debug(withoutValues(sql, dialect)) : false;
+}
+
+function openSqlite(path: string, options: ConnectionOptions): Pool {
+	const storage = path === IN_MEMORY ? join(mkdtempSync(join(tmpdir(), "sqlite-")), "memory.sqlite") : resolve(path);
+	const sequelize = new Sequelize({
+		dialect: "sqlite",
+		dialectModule: sqliteModule(options.sqlite),
+		storage,
+		// The module switches them on itself, once per connection instead of once per use.
+		foreignKeys: false,
+		transactionType: "IMMEDIATE" as Options["transactionType"],
+		retry: { max: 1 },
+		logging: logging(options, "sqlite")
+	} as Options);
+	// Sequelize destroys a connection whose COMMIT failed through a pool that its sqlite dialect does not have: the
+	// connection would stay open, and its write lock taken.
+	const manager = sequelize.connectionManager as unknown as Record<"destroyConnection" | "releaseConnection", unknown>;
+	manager.destroyConnection = manager.releaseConnection;
+	return {
+		sequelize,
+		users: 0,
+		async close() {
+			await sequelize.close();
+			if (path === IN_MEMORY) rmSync(dirname(storage), { recursive: true });
+		}
+	};
+}
+
+function openMysql(url: URL, options: ConnectionOptions): Pool {
+	const sequelize = new Sequelize({
+		dialect: "mysql",
+		host: url.hostname,
+		port: Number(url.port || 3306),
+		username: decodeURIComponent(url.username),
+		password: decodeURIComponent(url.password),
+		database: decodeURIComponent(url.pathname.slice(1)),
+		timezone: "+00:00",
+		pool: { max: options.poolSize ?? 10, acquire: 10_000 },
+		retry: { max: 1 },
+		define: { charset: "utf8mb4", collate: "utf8mb4_bin" },
+		dialectOptions: {
+			charset: "utf8mb4",
+			supportBigNumbers: true,
+			connectTimeout: options.connectTimeout ?? 5_000,
+			// An update tells how many rows it matched, as SQLite does, not how many it made different.
+			flags: "FOUND_ROWS"
+		},
+		logging: logging(options, "mysql")
+	});
+	const lockWait = Number(options.lockWaitTimeout ?? 10);
+	sequelize.addHook("afterConnect", async connection => {
+		const session = (connection as Connection).promise();
+		await session.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+		await session.query(
+			`SET SESSION innodb_lock_wait_timeout = ${lockWait}, sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')`
+		);
+	});
+	return { sequelize, users: 0, close: () => sequelize.close() };
+}
+
+function open(url: string, options: ConnectionOptions): Pool {
+	const sqlite = SQLITE_URL.exec(url)?.[1];
+	if (sqlite) return openSqlite(sqlite, options);
+	if (/^(?:mysql|mariadb):\/\//.test(url)) return openMysql(new URL(url), options);
+	throw new Error(
+		`Unknown kind of database URL: ${withoutPassword(url)} (sqlite:<file>, mysql://... or mariadb://... expected)`
+	);
+}
+
+/** The URL as it may be shown in a log: without user and password. */
+export function withoutPassword(url: string): string {
+	return url.replace(/\/\/[^/]*@/, "//");
+}
+
+/**
+ * Gives a share of the connection pool of a URL; the first user makes the pool, the last one who releases closes it.
+ * Nothing is sent to the database yet.
+ *
+ * @param url `sqlite:./data/note.sqlite` (the folder is made), `sqlite::memory:` (a file that vanishes with the last
+ * user), `mysql://user:password@host:3306/database` or the same with `mariadb:`
+ */
+export function acquire(url: string, options: ConnectionOptions = {}): SharedConnection {
+	const pool = pools.get(url) ?? open(url, options);
+	pools.set(url, pool);
+	pool.users++;
+	return { sequelize: pool.sequelize, release: once(() => leave(url, pool)) };
+}
+
+async function leave(url: string, pool: Pool): Promise<void> {
+	if (--pool.users > 0) return;
+	pools.delete(url);
+	await pool.close();
+}
+
+function once(task: () => Promise<void>): () => Promise<void> {
+	let done: Promise<void> | undefined;
+	return () => (done ??= task());
+}

@@ -1,0 +1,37 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { BaseError, type Sequelize, type Transaction } from "sequelize";
+
+const ATTEMPTS = 5;
+const BASE_PAUSE_MS = 20;
+
+/** ER_LOCK_WAIT_TIMEOUT and ER_LOCK_DEADLOCK: the database asks for the transaction to be tried again. */
+const RETRYABLE = new Set([1205, 1213]);
+
+function isRetryable(error: unknown): boolean {
+	if (!(error instanceof BaseError) || !("parent" in error)) return false;
+	const { parent } = error;
+	return parent instanceof Error && "errno" in parent && RETRYABLE.has(Number(parent.errno));
+}
+
+/**
+ * Runs a function in a transaction: READ COMMITTED on MySQL, BEGIN IMMEDIATE on SQLite. It commits when the function
+ * resolves and rolls back when it throws. On a deadlock or a lock wait timeout of MySQL the whole function runs again,
+ * up to five times in all, after a random pause that may double each time ("full jitter",
+ * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/): it must have no effects outside of the
+ * database.
+ *
+ * @param work gets the transaction, which every query in it must be given
+ */
+export async function runInTransaction<T>(
+	sequelize: Sequelize,
+	work: (transaction: Transaction) => Promise<T>
+): Promise<T> {
+	for (let attempt = 1; ; attempt++) {
+		try {
+			return await sequelize.transaction(work);
+		} catch (error) {
+			if (attempt === ATTEMPTS || !isRetryable(error)) throw error;
+		}
+		await delay(Math.random() * BASE_PAUSE_MS * 2 ** attempt);
+	}
+}

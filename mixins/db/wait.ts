@@ -1,0 +1,35 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Sequelize } from "sequelize";
+
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 5_000;
+
+interface Waiting {
+	/** How the database is called in the log. */
+	name: string;
+	logger: { warn(message: string): void };
+	/** Ends the waiting: the promise is rejected with its reason. */
+	signal: AbortSignal;
+}
+
+/**
+ * Waits until the database answers. Each failed attempt is logged; the pause between attempts doubles from 0.2 to 5
+ * seconds, give or take a quarter, so that many nodes do not come back in one beat.
+ */
+export async function untilReachable(sequelize: Sequelize, { name, logger, signal }: Waiting): Promise<void> {
+	for (let attempt = 1; ; attempt++) {
+		signal.throwIfAborted();
+		try {
+			return await sequelize.authenticate({ logging: false });
+		} catch (error) {
+			signal.throwIfAborted();
+			const pause = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
+			const reason = error instanceof Error ? error.message || error.name : String(error);
+			logger.warn(
+				`Database ${name} cannot be reached: ${reason}. ` +
+					`Attempt ${attempt}, the next one in ${(pause / 1000).toFixed(1)} s.`
+			);
+			await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
+		}
+	}
+}
