@@ -1,5 +1,5 @@
-import { col, fn, literal, type Model, type ModelStatic, Op, type WhereOptions, where } from "sequelize";
-import type { NoteCreation, NoteRow } from "../../models/note.model.ts";
+import { col, fn, literal, Op, type WhereOptions, where } from "sequelize";
+import type { NoteTable } from "../../models/note.model.ts";
 import { fold, type StoredNote, writtenTexts } from "./note.domain.ts";
 
 const ATTRIBUTES = ["id", "user_id", "title", "content", "version", "created_at", "updated_at"];
@@ -14,7 +14,7 @@ interface Page {
 }
 
 /** The note table as plain objects. Every function but `findMany` is bound to one user's notes; deleted notes do not exist. */
-export function noteStore(notes: ModelStatic<Model<NoteRow, NoteCreation>>) {
+export function noteStore(notes: NoteTable) {
 	const ownedBy = (userId: number) => ({ user_id: userId, deleted_at: null });
 
 	return {
@@ -47,7 +47,7 @@ export function noteStore(notes: ModelStatic<Model<NoteRow, NoteCreation>>) {
 				notes.count({ where: matching }),
 				notes.findAll({ attributes: ATTRIBUTES, where: older, order: [["id", "DESC"]], offset, limit, raw: true })
 			]);
-			return { total, rows: rows as StoredNote[] };
+			return { total, rows };
 		},
 
 		/** Changes a note in one statement. @returns whether a note of that user (and that version, where given) was there */

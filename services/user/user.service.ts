@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { Context, ServiceSchema } from "moleculer";
+import type { Context, ServiceSchema, ServiceSettingSchema } from "moleculer";
 import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
@@ -8,8 +8,8 @@ import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
 import { migrator } from "../../models/migrator.ts";
-import { sessionModel } from "../../models/session.model.ts";
-import { userModel } from "../../models/user.model.ts";
+import { type SessionTable, sessionModel } from "../../models/session.model.ts";
+import { type UserTable, userModel } from "../../models/user.model.ts";
 import * as contract from "./user.contract.ts";
 import { userError } from "./user.contract.ts";
 import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
@@ -17,7 +17,7 @@ import { hashPassword, type PasswordCheck, passwordCheck } from "./user.password
 import { type SessionStore, sessionStore } from "./user.sessions.ts";
 import { type UserStore, userStore } from "./user.store.ts";
 
-interface UserMethods extends DbMethods {
+interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }> {
 	idOfCredentials(credentials: contract.Credentials): Promise<number>;
 	hashOfNewPassword(field: string, password: string): Promise<string>;
 	openSession(userId: number): Promise<contract.Tokens>;
@@ -32,7 +32,7 @@ interface UserVars {
 	passwordMatches: PasswordCheck;
 }
 
-const UserService: ServiceSchema<Record<string, never>, UserMethods, UserVars> = {
+const UserService: ServiceSchema<ServiceSettingSchema, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
 		DbMixin({

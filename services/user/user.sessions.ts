@@ -1,5 +1,5 @@
-import { type Model, type ModelStatic, Op } from "sequelize";
-import type { SessionCreation, SessionRow } from "../../models/session.model.ts";
+import { Op } from "sequelize";
+import type { SessionTable } from "../../models/session.model.ts";
 
 export type SessionStore = ReturnType<typeof sessionStore>;
 
@@ -10,7 +10,7 @@ interface Renewal {
 }
 
 /** The sessions: one row a login, holding the hash of the one refresh token that is good now. */
-export function sessionStore(sessions: ModelStatic<Model<SessionRow, SessionCreation>>) {
+export function sessionStore(sessions: SessionTable) {
 	const live = { revoked_at: null };
 
 	return {

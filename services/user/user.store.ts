@@ -1,5 +1,5 @@
-import { type Model, type ModelStatic, UniqueConstraintError } from "sequelize";
-import type { UserCreation, UserRow } from "../../models/user.model.ts";
+import { UniqueConstraintError } from "sequelize";
+import type { UserTable } from "../../models/user.model.ts";
 import { userError } from "./user.contract.ts";
 import { type StoredUser, usernameKey } from "./user.domain.ts";
 
@@ -8,7 +8,7 @@ const PUBLIC = ["id", "username", "avatar"];
 export type UserStore = ReturnType<typeof userStore>;
 
 /** The user table as plain objects; password hashes leave it through `passwordOf*` only. */
-export function userStore(users: ModelStatic<Model<UserRow, UserCreation>>) {
+export function userStore(users: UserTable) {
 	return {
 		/** @throws USERNAME_TAKEN where the unique index says so: looking first would leave room for a race */
 		async insert(username: string, passwordHash: string): Promise<{ id: number }> {
