@@ -1,0 +1,39 @@
+import { createConnection } from "mysql2/promise";
+
+const BAD_DB_ERROR = "ER_BAD_DB_ERROR";
+
+function hasCode(error: unknown, code: string): boolean {
+	return error instanceof Error && "code" in error && error.code === code;
+}
+
+/**
+ * Creates the database of a URL where it is missing. SQLite makes its file by itself.
+ *
+ * @returns whether it was missing
+ * @throws the server's error when it cannot be reached, or when the user may not create databases
+ */
+export async function createDatabase(url: string): Promise<boolean> {
+	if (url.startsWith("sqlite:")) return false;
+	const { hostname: host, port, username, password, pathname } = new URL(url);
+	const server = {
+		host,
+		port: Number(port || 3306),
+		user: decodeURIComponent(username),
+		password: decodeURIComponent(password)
+	};
+	const database = decodeURIComponent(pathname.slice(1));
+	try {
+		const connection = await createConnection({ ...server, database });
+		await connection.end();
+		return false;
+	} catch (error) {
+		if (!hasCode(error, BAD_DB_ERROR)) throw error;
+	}
+	const connection = await createConnection(server);
+	try {
+		await connection.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", [database]);
+		return true;
+	} finally {
+		await connection.end();
+	}
+}
