@@ -194,6 +194,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		},
 
 		async learnRevokedSessions() {
+			if (!this.broker.registry.actions.isAvailable("user.revokedSessions")) return;
 			try {
 				this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
 			} catch (error) {

@@ -1,15 +1,15 @@
-import type { Context, ServiceSchema, ServiceSettingSchema } from "moleculer";
+import type { Context, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
-import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
-import { migrator } from "../../models/migrator.ts";
-import { type NoteTable, noteModel } from "../../models/note.model.ts";
+import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { migratorOf } from "../../models/migrator.ts";
+import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
 import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present, type StoredNote } from "./note.domain.ts";
-import { type NoteStore, noteStore } from "./note.store.ts";
+import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
 interface NoteMethods extends DbMethods<{ note: NoteTable }> {
 	authorsOf(ctx: Context, notes: readonly StoredNote[]): Promise<Map<number, Author>>;
@@ -20,9 +20,9 @@ interface NoteVars {
 	notes: NoteStore;
 }
 
-const NoteService: ServiceSchema<ServiceSettingSchema, NoteMethods, NoteVars> = {
+const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
-	mixins: [DbMixin({ model: noteModel, migrator: migrator("note"), url: () => databaseUrl(env(), "note") })],
+	mixins: [DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
 
 	actions: {
@@ -112,14 +112,14 @@ const NoteService: ServiceSchema<ServiceSettingSchema, NoteMethods, NoteVars> = 
 
 	methods: {
 		/** The authors of notes, by one call whatever the number of notes. */
-		async authorsOf(ctx, notes) {
+		async authorsOf(ctx: Context, notes: readonly StoredNote[]) {
 			const user_ids = [...new Set(notes.map(note => note.user_id))];
 			if (user_ids.length === 0) return new Map();
 			const users = await call(ctx, "user.mget", { user_ids });
 			return new Map(users.map(user => [user.user_id, user]));
 		},
 
-		async presented(ctx, note) {
+		async presented(ctx: Context, note: StoredNote | null) {
 			if (!note) throw noteError("NOTE_NOT_FOUND");
 			const authors = await this.authorsOf(ctx, [note]);
 			return present(note, authors.get(note.user_id));

@@ -1,21 +1,21 @@
 import { randomBytes } from "node:crypto";
-import type { Context, ServiceSchema, ServiceSettingSchema } from "moleculer";
+import type { Context, ServiceSchema } from "moleculer";
 import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
-import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
-import { migrator } from "../../models/migrator.ts";
-import { type SessionTable, sessionModel } from "../../models/session.model.ts";
-import { type UserTable, userModel } from "../../models/user.model.ts";
+import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { migratorOf } from "../../models/migrator.ts";
+import { sessionModel } from "../../models/session.model.ts";
+import { userModel } from "../../models/user.model.ts";
 import * as contract from "./user.contract.ts";
 import { userError } from "./user.contract.ts";
 import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
 import { hashPassword, type PasswordCheck, passwordCheck } from "./user.passwords.ts";
-import { type SessionStore, sessionStore } from "./user.sessions.ts";
-import { type UserStore, userStore } from "./user.store.ts";
+import { type SessionStore, type SessionTable, sessionStore } from "./user.sessions.ts";
+import { type UserStore, type UserTable, userStore } from "./user.store.ts";
 
 interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }> {
 	idOfCredentials(credentials: contract.Credentials): Promise<number>;
@@ -32,13 +32,13 @@ interface UserVars {
 	passwordMatches: PasswordCheck;
 }
 
-const UserService: ServiceSchema<ServiceSettingSchema, UserMethods, UserVars> = {
+const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
 		DbMixin({
 			model: userModel,
 			models: [sessionModel],
-			migrator: migrator("user"),
+			migrator: migratorOf("user"),
 			url: () => databaseUrl(env(), "user")
 		})
 	],

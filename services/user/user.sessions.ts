@@ -1,6 +1,8 @@
-import { Op } from "sequelize";
-import type { SessionTable } from "../../models/session.model.ts";
+import { type Model, type ModelStatic, Op } from "sequelize";
+import type { SessionCreation, SessionRow } from "../../models/session.model.ts";
 
+/** The table; rows are read `raw`, so they are plain objects. */
+export type SessionTable = ModelStatic<Model<SessionRow, SessionCreation> & SessionRow>;
 export type SessionStore = ReturnType<typeof sessionStore>;
 
 /** What a session's row is changed to when it is opened or its refresh token rotates. */

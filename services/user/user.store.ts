@@ -1,10 +1,12 @@
-import { UniqueConstraintError } from "sequelize";
-import type { UserTable } from "../../models/user.model.ts";
+import { type Model, type ModelStatic, UniqueConstraintError } from "sequelize";
+import type { UserCreation, UserRow } from "../../models/user.model.ts";
 import { userError } from "./user.contract.ts";
 import { type StoredUser, usernameKey } from "./user.domain.ts";
 
 const PUBLIC = ["id", "username", "avatar"];
 
+/** The table; rows are read `raw`, so they are plain objects. */
+export type UserTable = ModelStatic<Model<UserRow, UserCreation> & UserRow>;
 export type UserStore = ReturnType<typeof userStore>;
 
 /** The user table as plain objects; password hashes leave it through `passwordOf*` only. */
