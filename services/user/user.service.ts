@@ -122,6 +122,18 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			}
 		},
 
+		setRole: {
+			visibility: "public",
+			params: contract.setRole,
+			async handler(ctx: Context<contract.SetRole>): Promise<null> {
+				const { user_id, role } = ctx.params;
+				const changed = await this.users.setRole(user_id, role);
+				if (!changed) throw userError("USER_NOT_FOUND");
+				await this.revoke(ctx, { user_id });
+				return null;
+			}
+		},
+
 		mget: {
 			visibility: "public",
 			params: contract.manyUsers,
@@ -163,7 +175,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		},
 
 		async tokens(userId, sessionId, refresh) {
-			const identity = { id: userId, session_id: sessionId };
+			const identity = { id: userId, role: await this.users.roleOf(userId), session_id: sessionId };
 			const { token, expiresAt } = await this.accessTokens.sign(identity, env().ACCESS_TOKEN_SECONDS);
 			return { user_id: userId, token, expire: new Date(expiresAt).toISOString(), refresh_token: refresh };
 		},

@@ -1,7 +1,13 @@
 import { type Model, type ModelStatic, UniqueConstraintError } from "sequelize";
+import type { Role } from "../../lib/identity.ts";
 import type { UserCreation, UserRow } from "../../models/user.model.ts";
 import { userError } from "./user.contract.ts";
 import { type StoredUser, usernameKey } from "./user.domain.ts";
+
+interface Secret {
+	id: number;
+	password_hash: string;
+}
 
 const PUBLIC = ["id", "username", "avatar"];
 
@@ -23,7 +29,7 @@ export function userStore(users: UserTable) {
 			}
 		},
 
-		passwordOfName(username: string): Promise<{ id: number; password_hash: string } | null> {
+		passwordOfName(username: string): Promise<Secret | null> {
 			return users.findOne({
 				attributes: ["id", "password_hash"],
 				where: { username_key: usernameKey(username) },
@@ -31,12 +37,22 @@ export function userStore(users: UserTable) {
 			});
 		},
 
-		passwordOfId(id: number): Promise<{ id: number; password_hash: string } | null> {
+		passwordOfId(id: number): Promise<Secret | null> {
 			return users.findOne({ attributes: ["id", "password_hash"], where: { id }, raw: true });
 		},
 
 		async setPassword(id: number, passwordHash: string): Promise<void> {
 			await users.update({ password_hash: passwordHash }, { where: { id } });
+		},
+
+		async setRole(id: number, role: Role): Promise<boolean> {
+			const [changed] = await users.update({ role }, { where: { id } });
+			return changed === 1;
+		},
+
+		async roleOf(id: number): Promise<Role> {
+			const user = await users.findByPk(id, { attributes: ["role"], raw: true });
+			return user?.role === "admin" ? "admin" : "user";
 		},
 
 		findMany(ids: readonly number[]): Promise<StoredUser[]> {

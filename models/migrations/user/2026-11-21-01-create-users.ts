@@ -9,6 +9,7 @@ export async function up(schema: Schema): Promise<void> {
 			username: types.text(128),
 			username_key: types.text(512),
 			password_hash: types.ascii(255),
+			role: { ...types.ascii(16), defaultValue: "user" },
 			avatar: { ...types.text(255), defaultValue: "" },
 			created_at: types.time(),
 			updated_at: types.time()
