@@ -1,6 +1,6 @@
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { Socket } from "node:net";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { findCommand } from "./find-command.ts";
 import { forget, killAtExit } from "./leftovers.ts";
@@ -47,6 +47,10 @@ export class Child {
 
 	get running(): boolean {
 		return this.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+	}
+
+	get stdin(): Writable | null {
+		return this.#process.stdin;
 	}
 
 	get stdout(): Readable | null {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Context, ServiceSchema } from "moleculer";
+import type { Transaction } from "sequelize";
 import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
@@ -22,7 +23,13 @@ interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable
 	hashOfNewPassword(field: string, password: string): Promise<string>;
 	openSession(userId: number): Promise<contract.Tokens>;
 	tokens(userId: number, sessionId: string, refresh: string): Promise<contract.Tokens>;
-	revoke(ctx: Context, which: { id: string } | { user_id: number }): Promise<void>;
+	endSession(ctx: Context, id: string): Promise<void>;
+	changeAndEndSessions(
+		ctx: Context,
+		userId: number,
+		change: (transaction: Transaction) => Promise<void>
+	): Promise<void>;
+	announceEnd(ctx: Context, session_ids: string[]): Promise<void>;
 }
 
 interface UserVars {
@@ -88,14 +95,14 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 				if (session) return this.tokens(session.user_id, id, next);
 
 				// A token that was good once and is not the current one was stolen, or its successor was: end the session.
-				await this.revoke(ctx, { id });
+				await this.endSession(ctx, id);
 				throw userError("REFRESH_REFUSED");
 			}
 		},
 
 		logout: {
 			async handler(ctx: Context<undefined, Meta>): Promise<null> {
-				await this.revoke(ctx, { id: identityOf(ctx).session_id });
+				await this.endSession(ctx, identityOf(ctx).session_id);
 				return null;
 			}
 		},
@@ -116,8 +123,8 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 				const user = await this.users.passwordOfId(id);
 				if (!(await this.passwordMatches(user?.password_hash, old_password))) throw userError("WRONG_CREDENTIALS");
 
-				await this.users.setPassword(id, await this.hashOfNewPassword("new_password", new_password));
-				await this.revoke(ctx, { user_id: id });
+				const passwordHash = await this.hashOfNewPassword("new_password", new_password);
+				await this.changeAndEndSessions(ctx, id, transaction => this.users.setPassword(id, passwordHash, transaction));
 				return null;
 			}
 		},
@@ -127,9 +134,9 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			params: contract.setRole,
 			async handler(ctx: Context<contract.SetRole>): Promise<null> {
 				const { user_id, role } = ctx.params;
-				const changed = await this.users.setRole(user_id, role);
-				if (!changed) throw userError("USER_NOT_FOUND");
-				await this.revoke(ctx, { user_id });
+				await this.changeAndEndSessions(ctx, user_id, async transaction => {
+					if (!(await this.users.setRole(user_id, role, transaction))) throw userError("USER_NOT_FOUND");
+				});
 				return null;
 			}
 		},
@@ -180,9 +187,21 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			return { user_id: userId, token, expire: new Date(expiresAt).toISOString(), refresh_token: refresh };
 		},
 
-		/** Ends sessions for good, and tells the gateways so that access tokens of those sessions die at once too. */
-		async revoke(ctx, which) {
-			const session_ids = await this.sessions.revoke(which);
+		async endSession(ctx, id) {
+			await this.announceEnd(ctx, await this.sessions.revoke({ id }));
+		},
+
+		/** A change after which no earlier login may go on: both happen, or neither. */
+		async changeAndEndSessions(ctx, userId, change) {
+			const ended = await this.transaction(async transaction => {
+				await change(transaction);
+				return this.sessions.revoke({ user_id: userId }, transaction);
+			});
+			await this.announceEnd(ctx, ended);
+		},
+
+		/** Tells the gateways, so that the access tokens of those sessions die at once too. */
+		async announceEnd(ctx, session_ids) {
 			if (session_ids.length > 0) await broadcast(ctx, "user.sessionsRevoked", { session_ids });
 		}
 	},

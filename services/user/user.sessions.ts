@@ -1,4 +1,4 @@
-import { type Model, type ModelStatic, Op } from "sequelize";
+import { type Model, type ModelStatic, Op, type Transaction } from "sequelize";
 import type { SessionCreation, SessionRow } from "../../models/session.model.ts";
 
 /** The table; rows are read `raw`, so they are plain objects. */
@@ -31,10 +31,10 @@ export function sessionStore(sessions: SessionTable) {
 		},
 
 		/** Revokes the live sessions among those named. @returns the ids of the sessions it revoked */
-		async revoke(which: { id: string } | { user_id: number }): Promise<string[]> {
-			const rows = await sessions.findAll({ attributes: ["id"], where: { ...which, ...live }, raw: true });
+		async revoke(which: { id: string } | { user_id: number }, transaction?: Transaction): Promise<string[]> {
+			const rows = await sessions.findAll({ attributes: ["id"], where: { ...which, ...live }, raw: true, transaction });
 			const ids = rows.map(row => row.id);
-			await sessions.update({ revoked_at: new Date() }, { where: { id: ids, ...live } });
+			await sessions.update({ revoked_at: new Date() }, { where: { id: ids, ...live }, transaction });
 			return ids;
 		},
 

@@ -1,4 +1,4 @@
-import { type Model, type ModelStatic, UniqueConstraintError } from "sequelize";
+import { type Model, type ModelStatic, type Transaction, UniqueConstraintError } from "sequelize";
 import type { Role } from "../../lib/identity.ts";
 import type { UserCreation, UserRow } from "../../models/user.model.ts";
 import { userError } from "./user.contract.ts";
@@ -41,12 +41,12 @@ export function userStore(users: UserTable) {
 			return users.findOne({ attributes: ["id", "password_hash"], where: { id }, raw: true });
 		},
 
-		async setPassword(id: number, passwordHash: string): Promise<void> {
-			await users.update({ password_hash: passwordHash }, { where: { id } });
+		async setPassword(id: number, passwordHash: string, transaction: Transaction): Promise<void> {
+			await users.update({ password_hash: passwordHash }, { where: { id }, transaction });
 		},
 
-		async setRole(id: number, role: Role): Promise<boolean> {
-			const [changed] = await users.update({ role }, { where: { id } });
+		async setRole(id: number, role: Role, transaction: Transaction): Promise<boolean> {
+			const [changed] = await users.update({ role }, { where: { id }, transaction });
 			return changed === 1;
 		},
 

@@ -11,6 +11,7 @@ import { Client } from "../support/client.ts";
 import { conversation } from "../support/conversation.ts";
 import { freePort } from "../support/processes.ts";
 import { requireServers } from "../support/servers.ts";
+import { openTerminal } from "../support/terminal.ts";
 
 useEnvironment();
 const servers = await requireServers("nats", "etcd", "mariadb", "redis");
@@ -32,7 +33,7 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 		]);
 		noteNode = node;
 		client = new Client(`http://127.0.0.1:${http}`);
-		await ready(client);
+		await mesh.ready();
 	});
 	after(async () => {
 		await mesh?.stop();
@@ -69,6 +70,20 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 		assert.deepEqual([created.body.code, query.body.code, updated.body.code, deleted.body.code], [0, 0, 0, 0]);
 	});
 
+	it("is joined by the REPL, where nodes, services and calls work", async () => {
+		const { username, user_id, token } = await client.newUser();
+		await client.send("POST", "/v1/note", { token, json: { title: "From HTTP", content: "x" } });
+
+		const terminal = openTerminal("node scripts/repl.ts", mesh.env);
+		await terminal.waitFor(/notemesh \$/);
+		await terminal.type("nodes", /note-2[\s\S]*user-1/);
+		await terminal.type("services", /note[\s\S]*user/);
+		await terminal.type(`call note.query --limit 1 --#user.id ${user_id}`, /title: 'From HTTP'/);
+		await terminal.type(`notes ${username}`, /1 notes of [\s\S]*From HTTP/);
+		await terminal.type("notes nobody-at-all", /No user is called "nobody-at-all"/);
+		assert.equal(await terminal.leave("exit"), 0);
+	});
+
 	it("keeps every acknowledged note when a note process is killed in mid-traffic", async () => {
 		const { token } = await client.newUser();
 		const acknowledged: number[] = [];
@@ -95,15 +110,6 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 		assert.deepEqual(undocumented, []);
 	});
 });
-
-/** Waits until the gateway says that it and what it needs are ready. */
-async function ready(client: Client): Promise<void> {
-	for (const end = Date.now() + 30_000; ; ) {
-		const { status, text } = await client.send("GET", "/readyz");
-		if (status === 200) return;
-		if (Date.now() > end) assert.fail(`The mesh did not become ready: ${text}`);
-	}
-}
 
 async function allNotes(client: Client, token: string): Promise<Set<number>> {
 	const found = new Set<number>();
