@@ -9,7 +9,8 @@ import {
 	type Sequelize,
 	type WhereOptions
 } from "sequelize";
-import { acquire, type ConnectionOptions, type SharedConnection, withoutPassword } from "./connection.ts";
+import { acquire, type ConnectionOptions, type SharedConnection } from "./connection.ts";
+import { withoutPassword } from "./mysql-url.ts";
 import { untilReachable } from "./wait.ts";
 
 /** A model as moleculer-db-adapter-sequelize takes it: the arguments of `sequelize.define`. */
