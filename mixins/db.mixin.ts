@@ -13,7 +13,7 @@ import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeA
 import type { ConnectionOptions } from "./db/connection.ts";
 import { toActionError } from "./db/errors.ts";
 import { runInTransaction } from "./db/transaction.ts";
-import { assertVisible } from "./db/visible.ts";
+import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
@@ -109,7 +109,8 @@ const methods: ServiceMethods & ThisType<DbService> = {
 	_remove: withActionErrors(base.methods._remove),
 
 	sanitizeParams(ctx: Context, params: Params): Params {
-		const sanitized = base.methods.sanitizeParams.call(this, ctx, params);
+		const query = typeof params.query === "string" ? parseQuery(params.query) : params.query;
+		const sanitized = base.methods.sanitizeParams.call(this, ctx, { ...params, query });
 		assertVisible(sanitized, visibleColumns(this));
 		return sanitized;
 	},
