@@ -1,4 +1,4 @@
-import { DatabaseError } from "sequelize";
+import { BaseError } from "sequelize";
 
 /** Where a run of migrations stopped. */
 interface Failure {
@@ -22,7 +22,7 @@ export class MigrationError extends Error {
 	readonly kept: string[];
 
 	constructor({ service, direction, migration, finished, statements, undone, cause }: Failure) {
-		const refused = cause instanceof DatabaseError && cause.sql === statements.at(-1);
+		const refused = cause instanceof BaseError;
 		const kept = undone ? [] : statements.slice(0, refused ? -1 : undefined);
 		const reason = cause instanceof Error ? cause.message : String(cause);
 		super(

@@ -1,6 +1,7 @@
 import { databaseUrl, readEnv } from "../lib/env.ts";
-import { acquire, withoutPassword } from "../mixins/db/connection.ts";
+import { acquire } from "../mixins/db/connection.ts";
 import { createDatabase } from "../mixins/db/create-database.ts";
+import { withoutPassword } from "../mixins/db/mysql-url.ts";
 import { applied, migrate, migratedServices, pending, rollback } from "../models/migrator.ts";
 
 const USAGE = `Usage: node scripts/migrate.ts <command> [service ...]

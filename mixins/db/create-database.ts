@@ -1,4 +1,5 @@
 import { createConnection } from "mysql2/promise";
+import { parseMysqlUrl } from "./mysql-url.ts";
 
 const BAD_DB_ERROR = "ER_BAD_DB_ERROR";
 
@@ -14,14 +15,7 @@ function hasCode(error: unknown, code: string): boolean {
  */
 export async function createDatabase(url: string): Promise<boolean> {
 	if (url.startsWith("sqlite:")) return false;
-	const { hostname: host, port, username, password, pathname } = new URL(url);
-	const server = {
-		host,
-		port: Number(port || 3306),
-		user: decodeURIComponent(username),
-		password: decodeURIComponent(password)
-	};
-	const database = decodeURIComponent(pathname.slice(1));
+	const { database, ...server } = parseMysqlUrl(url);
 	try {
 		const connection = await createConnection({ ...server, database });
 		await connection.end();
