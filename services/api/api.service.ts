@@ -9,11 +9,12 @@ import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { apiError, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
+import { checkMediaType, readBody } from "./body.ts";
 import { failure, success } from "./envelope.ts";
 import { openapi } from "./openapi.ts";
-import { checkMediaType, requestParams } from "./params.ts";
+import { type Params, requestParams, urlencodedFields } from "./params.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
-import { methodsOf, type RouteDefinition, routes } from "./routes.ts";
+import { methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
@@ -21,7 +22,7 @@ type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefi
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
-	refuseMethod(req: IncomingRequest, res: GatewayResponse): Error;
+	routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition;
 	learnRevokedSessions(): Promise<void>;
 }
 
@@ -32,8 +33,6 @@ interface ApiVars {
 	resync: NodeJS.Timeout;
 }
 
-/** The largest legal note is 64 KiB of text, which JSON may escape to six times as much. */
-const BODY_LIMIT = "512kb";
 /** A revocation whose event was lost is learnt within this time. */
 const RESYNC_MS = 60_000;
 const READY_TIMEOUT_MS = 1000;
@@ -66,23 +65,12 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 				mergeParams: false,
 				pathToRegexpOptions: { sensitive: true },
 				authentication: true,
-				bodyParsers: { json: { limit: BODY_LIMIT }, urlencoded: { limit: BODY_LIMIT, extended: false } },
+				bodyParsers: false,
+				use: [admit, readBody],
 
-				async onBeforeCall(
-					this: ApiVars & ApiMethods,
-					_ctx: Context,
-					_route: unknown,
-					req: IncomingRequest,
-					res: GatewayResponse,
-					alias: RoutedAlias
-				) {
-					// moleculer-web looks OPTIONS up as the method that a preflight asks for, and would run that action.
-					if (req.method !== alias.method) throw this.refuseMethod(req, res);
-					const limit = alias.guarded ? this.limits.guarded : this.limits.all;
-					await limit.count(req.socket.remoteAddress ?? "", res);
-					checkMediaType(req, alias);
-					const { params, body } = req.$params as { params: Record<string, unknown>; body: unknown };
-					req.$params = requestParams(alias.method, params, body, searchOf(req));
+				onBeforeCall(_ctx: Context, _route: unknown, req: IncomingRequest, _res: GatewayResponse, alias: RoutedAlias) {
+					const { params, body } = req.$params as { params: Params; body: Params };
+					req.$params = requestParams(alias, { path: params, query: urlencodedFields(searchOf(req)), body });
 				},
 
 				onAfterCall(
@@ -181,17 +169,14 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.sendError(req, res, error);
 		},
 
-		/** Called by moleculer-web where no route fits. */
-		send404(req: IncomingRequest, res: GatewayResponse) {
-			this.sendError(req, res, this.refuseMethod(req, res));
-		},
-
-		/** The answer for a path that is known under other methods only, or not at all. */
-		refuseMethod(req, res) {
-			const methods = methodsOf(req.parsedUrl as string);
-			if (methods.length === 0) return apiError("ROUTE_NOT_FOUND");
-			res.setHeader("Allow", methods.join(", "));
-			return apiError("METHOD_NOT_ALLOWED");
+		/** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
+		routeOf(req, res) {
+			const found = routesAt(req.parsedUrl);
+			const route = found.find(candidate => methodsOf([candidate]).includes(req.method as string));
+			if (route) return route;
+			if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
+			res.setHeader("Allow", methodsOf(found).join(", "));
+			throw apiError("METHOD_NOT_ALLOWED");
 		},
 
 		async learnRevokedSessions() {
@@ -226,9 +211,23 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	}
 };
 
-function searchOf(req: IncomingRequest): URLSearchParams {
-	const { url = "" } = req;
-	return new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "");
+/** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
+function admit(
+	this: ApiVars & ApiMethods,
+	req: IncomingRequest,
+	res: GatewayResponse,
+	next: (error?: unknown) => void
+): void {
+	const [route] = routesAt(req.parsedUrl);
+	const limit = route?.guarded ? this.limits.guarded : this.limits.all;
+	limit
+		.count(req.socket.remoteAddress ?? "", res)
+		.then(() => checkMediaType(req, this.routeOf(req, res)))
+		.then(next, next);
+}
+
+function searchOf({ url = "" }: IncomingRequest): string {
+	return url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
 }
 
 export default ApiService;
