@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import type { Server } from "node:http";
 import type { Context, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
@@ -10,10 +10,12 @@ import packageJson from "../../package.json" with { type: "json" };
 import { apiError, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
 import { checkMediaType, readBody } from "./body.ts";
+import { answerClientError } from "./client-error.ts";
 import { failure, success } from "./envelope.ts";
 import { openapi } from "./openapi.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
+import { newRequestId, splitUrl } from "./request.ts";
 import { methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
@@ -22,11 +24,13 @@ type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefi
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
+	logResponse(req: IncomingRequest, res: GatewayResponse): void;
 	routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition;
 	learnRevokedSessions(): Promise<void>;
 }
 
 interface ApiVars {
+	server: Server;
 	tokens: AccessTokens;
 	revoked: RevokedSessions;
 	limits: { all: RateLimit; guarded: RateLimit };
@@ -42,24 +46,21 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	mixins: [ApiGateway as ServiceSchema],
 
 	settings: {
-		// Parameters may hold passwords, and URLs search keys: one line an answer is what an operator needs.
+		// Parameters may hold passwords: one line an answer, without them, is what an operator needs.
 		logRequest: null,
 		logRequestParams: null,
 		logRouteRegistration: "debug",
 
 		/** Every answer names its trace; what a client sends as an id is not trusted to be one. */
 		rootCallOptions: (options: { requestID?: string }) => {
-			options.requestID = randomBytes(16).toString("hex");
+			options.requestID = newRequestId();
 		},
 
 		routes: [
 			{
 				path: "/",
 				aliases: Object.fromEntries(
-					routes.flatMap(route => {
-						const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
-						return methods.map(method => [`${method} ${route.path}`, { ...route, method }]);
-					})
+					routes.flatMap(route => methodsOf([route]).map(method => [`${method} ${route.path}`, { ...route, method }]))
 				),
 				mappingPolicy: "restrict",
 				mergeParams: false,
@@ -70,7 +71,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 				onBeforeCall(_ctx: Context, _route: unknown, req: IncomingRequest, _res: GatewayResponse, alias: RoutedAlias) {
 					const { params, body } = req.$params as { params: Params; body: Params };
-					req.$params = requestParams(alias, { path: params, query: urlencodedFields(searchOf(req)), body });
+					req.$params = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 				},
 
 				onAfterCall(
@@ -93,7 +94,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		],
 
 		onError(
-			this: { logger: { error(...args: unknown[]): void } },
+			this: ApiMethods & { logger: { error(...args: unknown[]): void } },
 			req: IncomingRequest,
 			res: GatewayResponse,
 			error: unknown
@@ -103,6 +104,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
+			this.logResponse(req, res);
 		}
 	},
 
@@ -112,7 +114,15 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		addRoute: false,
 		removeRoute: false,
 
-		rest: { tracing: { tags: { params: false } } },
+		rest: {
+			tracing: {
+				tags: { params: false },
+				spanName: ctx => {
+					const { req } = ctx.params as { req: IncomingRequest };
+					return `${req.method} ${splitUrl(req).path}`;
+				}
+			}
+		},
 
 		ping: { handler: () => ({ message: "pong" }) },
 
@@ -169,6 +179,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.sendError(req, res, error);
 		},
 
+		/** Called by moleculer-web for every answer. Without the query, where search keys and stray tokens stand. */
+		logResponse(req, res) {
+			const [seconds, nanoseconds] = process.hrtime(req.$startTime as [number, number]);
+			const milliseconds = (seconds * 1e3 + nanoseconds / 1e6).toFixed(1);
+			this.logger.info(`<= ${res.statusCode} ${req.method} ${splitUrl(req).path} [+${milliseconds} ms]`);
+		},
+
 		/** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
 		routeOf(req, res) {
 			const found = routesAt(req.parsedUrl);
@@ -192,6 +209,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	created() {
 		const { PORT, HOST, ACCESS_TOKEN_SECONDS, REDIS_URL, RATE_LIMIT_PER_MINUTE, LOGIN_LIMIT_PER_MINUTE } = env();
 		Object.assign(this.settings, { port: PORT, ip: HOST });
+		this.server.on("clientError", (error, socket) => answerClientError(error, socket, newRequestId()));
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
 		this.limits = {
@@ -224,10 +242,6 @@ function admit(
 		.count(req.socket.remoteAddress ?? "", res)
 		.then(() => checkMediaType(req, this.routeOf(req, res)))
 		.then(next, next);
-}
-
-function searchOf({ url = "" }: IncomingRequest): string {
-	return url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
 }
 
 export default ApiService;
