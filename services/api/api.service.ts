@@ -27,6 +27,7 @@ interface ApiMethods {
 	logResponse(req: IncomingRequest, res: GatewayResponse): void;
 	routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition;
 	learnRevokedSessions(): Promise<void>;
+	tryToLearnRevokedSessions(): Promise<void>;
 }
 
 interface ApiVars {
@@ -153,7 +154,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.revoked.add(ctx.params.session_ids);
 		},
 		"$services.changed"() {
-			this.learnRevokedSessions();
+			return this.tryToLearnRevokedSessions();
 		}
 	},
 
@@ -169,6 +170,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			if (!alias.auth) return null;
 			const token = tokenOf(req);
 			const identity = token ? await this.tokens.verify(token) : null;
+			if (identity && !this.revoked.complete) await this.learnRevokedSessions();
 			if (!identity || this.revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
 			return identity;
@@ -197,12 +199,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		},
 
 		async learnRevokedSessions() {
+			this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
+			this.revoked.complete = true;
+		},
+
+		async tryToLearnRevokedSessions() {
 			if (!this.broker.registry.actions.isAvailable("user.revokedSessions")) return;
-			try {
-				this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
-			} catch (error) {
-				this.logger.debug("Revoked sessions are not known yet", error);
-			}
+			await this.learnRevokedSessions().catch(error => this.logger.debug("Revoked sessions are not known yet", error));
 		}
 	},
 
@@ -219,7 +222,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	started() {
-		this.resync = setInterval(() => this.learnRevokedSessions(), RESYNC_MS);
+		this.resync = setInterval(() => this.tryToLearnRevokedSessions(), RESYNC_MS);
 	},
 
 	stopped() {
