@@ -19,6 +19,7 @@ export const legalTexts: Readonly<Record<string, string>> = {
 	SQL: `'; DROP TABLE notes; -- ") OR 1=1 #`,
 	"LIKE metacharacters": "100%_[a-z]\\_\\\\%",
 	placeholders: "? :name $1 @x %s {0} #{y}",
+	dollars: "$5 $$ $& $` $' $<a> US$",
 	"escape sequences": "\\0 \\n \\u0000 \\x00 %00 &#0; &lt;",
 	markup: "<script>alert(1)</script><!-- ]]> -->",
 	"names of objects' own": "__proto__ constructor toString",
