@@ -1,15 +1,14 @@
-import { hostname } from "node:os";
-import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { nodeName } from "./lib/node-name.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
 /** The broker's options; only what differs from moleculer's defaults. */
 export function brokerOptions(env: Env): BrokerOptions {
 	const [agentHost, agentPort] = env.JAEGER_AGENT.split(":");
 	return {
-		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
+		nodeID: nodeName(env),
 		namespace: env.MESH_NAME,
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
