@@ -1,8 +1,12 @@
 import { errorTable } from "./errors.ts";
 
+/** What a user may do beyond their own things. */
+export type Role = "user" | "admin";
+
 /** Who makes a request. Set in `ctx.meta.user` by the gateway after it has verified the token, and by nobody else. */
 export interface Identity {
 	id: number;
+	role: Role;
 	/** The login (refresh-token family) that the access token belongs to. */
 	session_id: string;
 }
@@ -14,7 +18,8 @@ export interface Meta {
 
 /** The refusals that any service may give for want of identity. */
 export const identityError = errorTable({
-	UNAUTHENTICATED: [401, "Authorization failed"]
+	UNAUTHENTICATED: [401, "Authorization failed"],
+	FORBIDDEN: [403, "Not allowed"]
 });
 
 /** The caller's identity. @throws UNAUTHENTICATED where the call carries none */

@@ -33,7 +33,7 @@ export function accessTokens(keys: readonly SigningKey[]): AccessTokens {
 	return {
 		async sign(identity, seconds) {
 			const now = Math.floor(Date.now() / 1000);
-			const token = await new SignJWT({ sid: identity.session_id })
+			const token = await new SignJWT({ sid: identity.session_id, role: identity.role })
 				.setProtectedHeader({ alg: ALGORITHM, kid: current.kid, typ: TYPE })
 				.setSubject(String(identity.id))
 				.setIssuer(ISSUER)
@@ -53,7 +53,11 @@ export function accessTokens(keys: readonly SigningKey[]): AccessTokens {
 					typ: TYPE,
 					requiredClaims: ["sub", "sid", "exp"]
 				});
-				return { id: Number(payload.sub), session_id: String(payload.sid) };
+				return {
+					id: Number(payload.sub),
+					role: payload.role === "admin" ? "admin" : "user",
+					session_id: String(payload.sid)
+				};
 			} catch (error) {
 				if (error instanceof errors.JOSEError) return null;
 				throw error;

@@ -11,8 +11,10 @@ import MoleculerDb, { type DbServiceSettings, type MoleculerDbMethods } from "mo
 import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
 import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
+import { toActionError } from "./db/errors.ts";
 import { runInTransaction } from "./db/transaction.ts";
-import { assertVisible } from "./db/visible.ts";
+import { assertVisible, parseQuery } from "./db/visible.ts";
+import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
 
@@ -66,10 +68,7 @@ interface BaseSchema extends Partial<ServiceSchema> {
 	actions: Record<string, ActionSchema & { rest?: unknown }>;
 	methods: {
 		sanitizeParams: Method<Params>;
-		_get: Method<Promise<unknown>>;
-		_update: Method<Promise<unknown>>;
-		_remove: Method<Promise<unknown>>;
-	};
+	} & Record<"_create" | "_insert" | "_get" | "_update" | "_remove", Method<Promise<unknown>>>;
 }
 
 /**
@@ -86,14 +85,12 @@ const genericActions = Object.fromEntries(
 	])
 );
 
-/** moleculer-db's 404 has no type, which is what callers match. */
-function typed(method: Method<Promise<unknown>>): Method<Promise<unknown>> {
+function withActionErrors(method: Method<Promise<unknown>>): Method<Promise<unknown>> {
 	return async function (ctx, params) {
 		try {
 			return await method.call(this, ctx, params);
 		} catch (error) {
-			if (!(error instanceof Errors.MoleculerClientError) || error.code !== 404 || error.type) throw error;
-			throw new Errors.MoleculerClientError(error.message, 404, "ENTITY_NOT_FOUND", error.data);
+			throw toActionError(error);
 		}
 	};
 }
@@ -105,12 +102,15 @@ function visibleColumns({ settings, adapter }: DbService): string[] {
 
 const methods: ServiceMethods & ThisType<DbService> = {
 	...base.methods,
-	_get: typed(base.methods._get),
-	_update: typed(base.methods._update),
-	_remove: typed(base.methods._remove),
+	_create: withActionErrors(base.methods._create),
+	_insert: withActionErrors(base.methods._insert),
+	_get: withActionErrors(base.methods._get),
+	_update: withActionErrors(base.methods._update),
+	_remove: withActionErrors(base.methods._remove),
 
 	sanitizeParams(ctx: Context, params: Params): Params {
-		const sanitized = base.methods.sanitizeParams.call(this, ctx, params);
+		const query = typeof params.query === "string" ? parseQuery(params.query) : params.query;
+		const sanitized = base.methods.sanitizeParams.call(this, ctx, { ...params, query });
 		assertVisible(sanitized, visibleColumns(this));
 		return sanitized;
 	},
@@ -128,7 +128,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 
 	async ready(): Promise<true> {
 		try {
-			await this.db.authenticate({ logging: false });
+			await answers(this.db);
 			return true;
 		} catch (error) {
 			this.logger.error("The database does not answer:", error);

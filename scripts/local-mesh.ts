@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { readEnv } from "../lib/env.ts";
 import { signingKeys } from "../lib/signing-keys.ts";
 import { type NodeProcess, spawnNode } from "./node-process.ts";
@@ -14,6 +15,8 @@ const RUNNER = [
 	...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
 	...["--mask", "**/*.service.ts"]
 ];
+const READY_TIMEOUT_MS = 30_000;
+const POLL_MS = 100;
 const STARTED = /ServiceBroker with \d+ service\(s\) started successfully/;
 
 export interface LocalMeshOptions {
@@ -34,6 +37,8 @@ export interface LocalMesh {
 	env: Record<string, string>;
 	/** Starts one service as a process of its own and waits until it serves. */
 	startNode(service: string, name: string, env?: Record<string, string>): Promise<NodeProcess>;
+	/** Waits until the gateway says that it and all it needs are ready. @throws after 30 s, with its last answer */
+	ready(): Promise<void>;
 	/** Stops the nodes, the last started first, then the servers. */
 	stop(): Promise<void>;
 }
@@ -78,6 +83,16 @@ export async function startLocalMesh({ dataDir, ports = {}, env = {}, onLine }: 
 			nodes.push(node);
 			await node.waitForLine(STARTED);
 			return node;
+		},
+
+		async ready() {
+			const deadline = Date.now() + READY_TIMEOUT_MS;
+			for (let last = "no answer"; Date.now() < deadline; await delay(POLL_MS)) {
+				const answer = await fetch(`http://127.0.0.1:${meshEnv.PORT}/readyz`).catch(() => undefined);
+				if (answer?.ok) return;
+				last = (await answer?.text()) ?? last;
+				if (Date.now() + POLL_MS >= deadline) throw new Error(`The mesh did not become ready: ${last}`);
+			}
 		},
 
 		async stop() {

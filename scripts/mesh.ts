@@ -24,6 +24,7 @@ const lines = Object.entries(mesh.env).map(([name, value]) => `${name}=${value}`
 writeFileSync(envFile, `${lines.join("\n")}\n`, { mode: 0o600 });
 
 await Promise.all(Object.entries(NODES).map(([name, service]) => mesh.startNode(service, name)));
+await mesh.ready();
 console.log(`
   The mesh is ready on http://localhost:${PORT}   (nodes: ${Object.keys(NODES).join(", ")})
 

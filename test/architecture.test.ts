@@ -48,7 +48,7 @@ describe("The import rules", () => {
 	it("a service imports its own models only: each model's first line names its owner", () => {
 		const bad = violations(within("services"), (path, file) => {
 			if (!path.endsWith(".model.ts")) return true;
-			const owner = /services\/(\w+)/.exec(readFileSync(path, "utf8").split("\n")[0] as string)?.[1];
+			const owner = /^\/\/ Owner: the (\w+) service/.exec(readFileSync(path, "utf8").split("\n")[0] as string)?.[1];
 			return owner === file.split("/")[1];
 		});
 		assert.deepEqual(bad, []);

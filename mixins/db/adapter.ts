@@ -9,7 +9,8 @@ import {
 	type Sequelize,
 	type WhereOptions
 } from "sequelize";
-import { acquire, type ConnectionOptions, type SharedConnection, withoutPassword } from "./connection.ts";
+import { acquire, type ConnectionOptions, type SharedConnection } from "./connection.ts";
+import { withoutPassword } from "./mysql-url.ts";
 import { untilReachable } from "./wait.ts";
 
 /** A model as moleculer-db-adapter-sequelize takes it: the arguments of `sequelize.define`. */
@@ -52,6 +53,7 @@ interface Overridden {
 	findById(id: unknown): Promise<Model | null>;
 	findByIds(ids: unknown[]): Promise<Model[]>;
 	removeById(id: unknown): Promise<Model | null>;
+	entityToObject(row: Model): object;
 }
 
 const BaseAdapter = SequelizeDbAdapter as unknown as new (
@@ -149,6 +151,12 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 			individualHooks: true
 		});
 		return removed > 0 ? row : null;
+	}
+
+	/** Every column of the row: one that was not given a value at creation is null, as it will be when it is read. */
+	override entityToObject(row: Model): object {
+		const columns = Object.keys(this.model.getAttributes());
+		return { ...Object.fromEntries(columns.map(name => [name, null])), ...row.get({ plain: true }) };
 	}
 
 	#whereKey(key: unknown): WhereOptions {

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Connection } from "mysql2";
 import { type Options, Sequelize } from "sequelize";
+import { parseMysqlUrl, withoutPassword } from "./mysql-url.ts";
+import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
 import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
 
 /** How connections are made. Of several users of one URL, the first decides. */
@@ -37,14 +39,8 @@ const pools = new Map<string, Pool>();
 const SQLITE_URL = /^sqlite:(?:\/\/)?(.+)$/;
 const IN_MEMORY = ":memory:";
 
-function withoutValues(sql: string, dialect: "mysql" | "sqlite"): string {
-	// A backslash escapes in MySQL's literals and is an ordinary character in SQLite's.
-	const literal = dialect === "mysql" ? /'(?:[^'\\]|\\.|'')*'/gs : /'(?:[^']|'')*'/g;
-	return sql.replace(literal, "?").replace(/^Executing \([^)]*\): /, "");
-}
-
 function logging({ logger }: ConnectionOptions, dialect: "mysql" | "sqlite"): Options["logging"] {
-	return logger ? sql => logger.debug(withoutValues(sql, dialect)) : false;
+	return logger ? sql => logger.debug(withoutLiterals(sql.replace(/^Executing \([^)]*\): /, ""), dialect)) : false;
 }
 
 function openSqlite(path: string, options: ConnectionOptions): Pool {
@@ -59,6 +55,7 @@ function openSqlite(path: string, options: ConnectionOptions): Pool {
 		retry: { max: 1 },
 		logging: logging(options, "sqlite")
 	} as Options);
+	hideValuesInErrors(sequelize);
 	// Sequelize destroys a connection whose COMMIT failed through a pool that its sqlite dialect does not have: the
 	// connection would stay open, and its write lock taken.
 	const manager = sequelize.connectionManager as unknown as Record<"destroyConnection" | "releaseConnection", unknown>;
@@ -73,19 +70,17 @@ function openSqlite(path: string, options: ConnectionOptions): Pool {
 	};
 }
 
-function openMysql(url: URL, options: ConnectionOptions): Pool {
+function openMysql(url: string, options: ConnectionOptions): Pool {
+	const { host, port, user: username, password, database, ssl } = parseMysqlUrl(url);
 	const sequelize = new Sequelize({
 		dialect: "mysql",
-		host: url.hostname,
-		port: Number(url.port || 3306),
-		username: decodeURIComponent(url.username),
-		password: decodeURIComponent(url.password),
-		database: decodeURIComponent(url.pathname.slice(1)),
+		...{ host, port, username, password, database },
 		timezone: "+00:00",
 		pool: { max: options.poolSize ?? 10, acquire: 10_000 },
 		retry: { max: 1 },
 		define: { charset: "utf8mb4", collate: "utf8mb4_bin" },
 		dialectOptions: {
+			ssl,
 			charset: "utf8mb4",
 			supportBigNumbers: true,
 			connectTimeout: options.connectTimeout ?? 5_000,
@@ -94,6 +89,7 @@ function openMysql(url: URL, options: ConnectionOptions): Pool {
 		},
 		logging: logging(options, "mysql")
 	});
+	hideValuesInErrors(sequelize);
 	const lockWait = Number(options.lockWaitTimeout ?? 10);
 	sequelize.addHook("afterConnect", async connection => {
 		const session = (connection as Connection).promise();
@@ -108,15 +104,8 @@ function openMysql(url: URL, options: ConnectionOptions): Pool {
 function open(url: string, options: ConnectionOptions): Pool {
 	const sqlite = SQLITE_URL.exec(url)?.[1];
 	if (sqlite) return openSqlite(sqlite, options);
-	if (/^(?:mysql|mariadb):\/\//.test(url)) return openMysql(new URL(url), options);
-	throw new Error(
-		`Unknown kind of database URL: ${withoutPassword(url)} (sqlite:<file>, mysql://... or mariadb://... expected)`
-	);
-}
-
-/** The URL as it may be shown in a log: without user and password. */
-export function withoutPassword(url: string): string {
-	return url.replace(/\/\/[^/]*@/, "//");
+	if (/^(?:mysql|mariadb):\/\//.test(url)) return openMysql(url, options);
+	throw new Error(`Unknown database URL ${withoutPassword(url)}: sqlite:<file> or mysql://<host>/<database> expected`);
 }
 
 /**
@@ -124,7 +113,8 @@ export function withoutPassword(url: string): string {
  * Nothing is sent to the database yet.
  *
  * @param url `sqlite:./data/note.sqlite` (the folder is made), `sqlite::memory:` (a file that vanishes with the last
- * user), `mysql://user:password@host:3306/database` or the same with `mariadb:`
+ * user), `mysql://user:password@host:3306/database` or the same with `mariadb:`; there `?ssl=true` asks for TLS and a valid
+ * certificate
  */
 export function acquire(url: string, options: ConnectionOptions = {}): SharedConnection {
 	const pool = pools.get(url) ?? open(url, options);

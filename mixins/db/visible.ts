@@ -1,5 +1,11 @@
 import { Errors } from "moleculer";
 
+interface Problem {
+	field: string;
+	type: string;
+	message: string;
+}
+
 interface Named {
 	sort?: string[];
 	searchFields?: string[];
@@ -36,5 +42,22 @@ export function assertVisible({ sort = [], searchFields = [], query }: Named, vi
 		...hidden("searchFields", searchFields),
 		...hidden("query", columnsOf(query))
 	];
-	if (errors.length > 0) throw new Errors.ValidationError("Parameters validation error!", "VALIDATION_ERROR", errors);
+	if (errors.length > 0) throw refusal(errors);
+}
+
+/**
+ * Reads a `query` that came as text.
+ *
+ * @throws ValidationError (422) when it is no JSON
+ */
+export function parseQuery(query: string): unknown {
+	try {
+		return JSON.parse(query);
+	} catch {
+		throw refusal([{ field: "query", type: "json", message: "The 'query' field must be JSON." }]);
+	}
+}
+
+function refusal(problems: Problem[]): Error {
+	return new Errors.ValidationError("Parameters validation error!", "VALIDATION_ERROR", problems);
 }

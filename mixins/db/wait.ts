@@ -3,6 +3,7 @@ import type { Sequelize } from "sequelize";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
+const ANSWER_TIMEOUT_MS = 2_000;
 
 interface Waiting {
 	/** How the database is called in the log. */
@@ -31,5 +32,21 @@ export async function untilReachable(sequelize: Sequelize, { name, logger, signa
 			);
 			await delay(pause, undefined, { signal }).catch(() => signal.throwIfAborted());
 		}
+	}
+}
+
+/**
+ * Resolves when the database answers a query.
+ *
+ * @throws the error of the query, or an Error when two seconds have passed: a server that hangs keeps its connections
+ */
+export async function answers(sequelize: Sequelize): Promise<void> {
+	const { promise: late, reject } = Promise.withResolvers<never>();
+	const timer = setTimeout(reject, ANSWER_TIMEOUT_MS, new Error(`No answer within ${ANSWER_TIMEOUT_MS} ms`));
+	const answer = sequelize.authenticate({ logging: false });
+	try {
+		await Promise.race([answer, late]);
+	} finally {
+		clearTimeout(timer);
 	}
 }

@@ -1,7 +1,8 @@
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from "node:child_process";
 import { Socket } from "node:net";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { findCommand } from "./find-command.ts";
 import { forget, killAtExit } from "./leftovers.ts";
 
 /** How a process ended: its exit code or the signal that killed it, or the error that kept it from starting. */
@@ -29,9 +30,7 @@ export class Child {
 	readonly #exited: Promise<ChildExit>;
 
 	constructor(command: string, args: string[], options: ChildOptions) {
-		const [file, fileArgs] = diesWithParent()
-			? ["setpriv", ["--pdeathsig", "KILL", command, ...args]]
-			: [command, args];
+		const [file = command, ...fileArgs] = [...parentDeathPrefix(), command, ...args];
 		this.#process = spawn(file, fileArgs, { ...options, detached: true });
 		this.#exited = new Promise<ChildExit>(resolve => {
 			this.#process.once("close", (code, signal) => resolve({ code, signal }));
@@ -48,6 +47,10 @@ export class Child {
 
 	get running(): boolean {
 		return this.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
+	}
+
+	get stdin(): Writable | null {
+		return this.#process.stdin;
 	}
 
 	get stdout(): Readable | null {
@@ -109,9 +112,17 @@ export class Child {
 	}
 }
 
-let parentDeathSignal: boolean | undefined;
+let prefix: string[] | undefined;
 
-function diesWithParent(): boolean {
-	parentDeathSignal ??= spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0;
-	return parentDeathSignal;
+function parentDeathPrefix(): string[] {
+	prefix ??= findParentDeathPrefix();
+	return prefix;
+}
+
+// Empty where setpriv is missing (macOS) or does not know the option (BusyBox).
+function findParentDeathPrefix(): string[] {
+	const setpriv = findCommand("setpriv");
+	if (!setpriv) return [];
+	const options = ["--pdeathsig", "KILL"];
+	return spawnSync(setpriv, [...options, "--help"]).status === 0 ? [setpriv, ...options] : [];
 }

@@ -160,7 +160,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	methods: {
-		/** Called by moleculer-web on routes with `authentication`. @throws UNAUTHENTICATED where a route needs a user */
+		/** Called by moleculer-web on routes with `authentication`. @throws UNAUTHENTICATED, FORBIDDEN */
 		async authenticate(
 			_ctx: Context,
 			_route: unknown,
@@ -172,6 +172,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			const token = tokenOf(req);
 			const identity = token ? await this.tokens.verify(token) : null;
 			if (!identity || this.revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
+			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
 			return identity;
 		},
 
@@ -194,6 +195,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		},
 
 		async learnRevokedSessions() {
+			if (!this.broker.registry.actions.isAvailable("user.revokedSessions")) return;
 			try {
 				this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
 			} catch (error) {

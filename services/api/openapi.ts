@@ -4,6 +4,7 @@ import type { RouteDefinition } from "./routes.ts";
 const errorAnswers = {
 	400: "The request could not be read",
 	401: "No valid access token, or wrong credentials",
+	403: "Not allowed",
 	404: "Not there, or not yours",
 	405: "Not a method of this path",
 	409: "Taken name, or stale version",
@@ -106,9 +107,10 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 	return kind === "tokens" ? { allOf: [envelope(data), jsonSchema({ ...result })] } : envelope(data);
 }
 
-function errorsOf({ auth, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
+function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
 	const codes = new Set<keyof typeof errorAnswers>([429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
+	if (role) codes.add(403);
 	if (params) codes.add(400).add(422);
 	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
 	if (action === "user.register" || action === "note.update") codes.add(409);

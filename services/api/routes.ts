@@ -1,4 +1,5 @@
 import type { Actions } from "../../lib/call.ts";
+import type { Role } from "../../lib/identity.ts";
 import * as note from "../note/note.contract.ts";
 import * as user from "../user/user.contract.ts";
 import * as api from "./api.contract.ts";
@@ -13,6 +14,8 @@ export interface RouteDefinition {
 	summary: string;
 	/** Whether a verified access token is needed. */
 	auth: boolean;
+	/** Who may call it, where a token alone is not enough. */
+	role?: Role;
 	/** The schema that the action validates its parameters with. */
 	params?: Schema;
 	/** What stands in the envelope's `data`; nothing means null. */

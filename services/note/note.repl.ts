@@ -20,7 +20,7 @@ export const notesCommand = {
 			return;
 		}
 		const limit = Number(options.limit ?? 10);
-		const identity = { id: user.id, session_id: "repl" };
+		const identity = { id: user.id, role: "user", session_id: "repl" } as const;
 		const page = await call(broker, "note.query", { limit }, { meta: { user: identity } });
 		console.log(`${page.total} notes of ${user.username} (user ${user.id})`);
 		console.table(

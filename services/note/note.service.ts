@@ -3,15 +3,15 @@ import { call } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
-import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
-import { migrator } from "../../models/migrator.ts";
+import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
 import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present, type StoredNote } from "./note.domain.ts";
-import { type NoteStore, noteStore } from "./note.store.ts";
+import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods {
+interface NoteMethods extends DbMethods<{ note: NoteTable }> {
 	authorsOf(ctx: Context, notes: readonly StoredNote[]): Promise<Map<number, Author>>;
 	presented(ctx: Context, note: StoredNote | null): Promise<contract.Note>;
 }
@@ -20,9 +20,9 @@ interface NoteVars {
 	notes: NoteStore;
 }
 
-const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> = {
+const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
-	mixins: [DbMixin({ model: noteModel, migrator: migrator("note"), url: () => databaseUrl(env(), "note") })],
+	mixins: [DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
 
 	actions: {
@@ -30,6 +30,7 @@ const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> =
 		insert: false,
 
 		create: {
+			visibility: "published",
 			params: contract.createNote,
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
 				const note = await this.notes.insert(identityOf(ctx).id, ctx.params);
@@ -38,6 +39,7 @@ const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> =
 		},
 
 		query: {
+			visibility: "published",
 			params: contract.queryNotes,
 			async handler(ctx: Context<contract.QueryNotes, Meta>): Promise<contract.NotePage> {
 				const { search_key, cursor, offset = 0, limit = DEFAULT_LIMIT } = ctx.params;
@@ -64,6 +66,7 @@ const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> =
 		},
 
 		get: {
+			visibility: "published",
 			params: contract.noteById,
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<contract.Note> {
 				return this.presented(ctx, await this.notes.find(identityOf(ctx).id, ctx.params.note_id));
@@ -81,6 +84,7 @@ const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> =
 		},
 
 		update: {
+			visibility: "published",
 			params: contract.updateNote,
 			async handler(ctx: Context<contract.UpdateNote, Meta>): Promise<contract.Note> {
 				const { note_id, version, ...texts } = ctx.params;
@@ -96,6 +100,7 @@ const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> =
 		},
 
 		remove: {
+			visibility: "published",
 			params: contract.noteById,
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<null> {
 				const removed = await this.notes.remove(identityOf(ctx).id, ctx.params.note_id);
@@ -107,14 +112,14 @@ const NoteService: ServiceSchema<Record<string, never>, NoteMethods, NoteVars> =
 
 	methods: {
 		/** The authors of notes, by one call whatever the number of notes. */
-		async authorsOf(ctx, notes) {
+		async authorsOf(ctx: Context, notes: readonly StoredNote[]) {
 			const user_ids = [...new Set(notes.map(note => note.user_id))];
 			if (user_ids.length === 0) return new Map();
 			const users = await call(ctx, "user.mget", { user_ids });
 			return new Map(users.map(user => [user.user_id, user]));
 		},
 
-		async presented(ctx, note) {
+		async presented(ctx: Context, note: StoredNote | null) {
 			if (!note) throw noteError("NOTE_NOT_FOUND");
 			const authors = await this.authorsOf(ctx, [note]);
 			return present(note, authors.get(note.user_id));

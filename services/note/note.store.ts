@@ -4,6 +4,8 @@ import { fold, type StoredNote, writtenTexts } from "./note.domain.ts";
 
 const ATTRIBUTES = ["id", "user_id", "title", "content", "version", "created_at", "updated_at"];
 
+/** The table; rows are read `raw`, so they are plain objects. */
+export type NoteTable = ModelStatic<Model<NoteRow, NoteCreation> & NoteRow>;
 export type NoteStore = ReturnType<typeof noteStore>;
 
 interface Page {
@@ -14,7 +16,7 @@ interface Page {
 }
 
 /** The note table as plain objects. Every function but `findMany` is bound to one user's notes; deleted notes do not exist. */
-export function noteStore(notes: ModelStatic<Model<NoteRow, NoteCreation>>) {
+export function noteStore(notes: NoteTable) {
 	const ownedBy = (userId: number) => ({ user_id: userId, deleted_at: null });
 
 	return {
@@ -24,17 +26,19 @@ export function noteStore(notes: ModelStatic<Model<NoteRow, NoteCreation>>) {
 			return note.get({ plain: true });
 		},
 
-		find(userId: number, id: number): Promise<StoredNote | null> {
-			return notes.findOne({ attributes: ATTRIBUTES, where: { id, ...ownedBy(userId) }, raw: true });
+		async find(userId: number, id: number): Promise<StoredNote | null> {
+			const row = await notes.findOne({ attributes: ATTRIBUTES, where: { id, ...ownedBy(userId) }, raw: true });
+			return row && stored(row);
 		},
 
-		findMany(ids: readonly number[]): Promise<StoredNote[]> {
-			return notes.findAll({
+		async findMany(ids: readonly number[]): Promise<StoredNote[]> {
+			const rows = await notes.findAll({
 				attributes: ATTRIBUTES,
 				where: { id: [...ids], deleted_at: null },
 				order: ["id"],
 				raw: true
 			});
+			return rows.map(stored);
 		},
 
 		/** The notes that contain `searchKey` literally, newest first, and how many there are in all. */
@@ -47,7 +51,7 @@ export function noteStore(notes: ModelStatic<Model<NoteRow, NoteCreation>>) {
 				notes.count({ where: matching }),
 				notes.findAll({ attributes: ATTRIBUTES, where: older, order: [["id", "DESC"]], offset, limit, raw: true })
 			]);
-			return { total, rows: rows as StoredNote[] };
+			return { total, rows: rows.map(stored) };
 		},
 
 		/** Changes a note in one statement. @returns whether a note of that user (and that version, where given) was there */
@@ -70,6 +74,11 @@ export function noteStore(notes: ModelStatic<Model<NoteRow, NoteCreation>>) {
 			return changed === 1;
 		}
 	};
+}
+
+/** Sequelize reads raw rows as the driver gives them, and SQLite keeps times as text. */
+function stored(row: StoredNote): StoredNote {
+	return { ...row, created_at: new Date(row.created_at), updated_at: new Date(row.updated_at) };
 }
 
 /** INSTR on the folded copies: the key is literal text on every database, with no pattern characters to escape. */

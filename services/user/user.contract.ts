@@ -19,6 +19,11 @@ export const manyUsers = {
 	$$strict: true,
 	user_ids: { type: "array", items: id, min: 1, max: 1000 }
 } as const;
+export const setRole = {
+	$$strict: true,
+	user_id: id,
+	role: { type: "enum", values: ["user", "admin"] }
+} as const;
 export const revokedSince = { $$strict: true, seconds: { type: "number", integer: true, min: 1 } } as const;
 
 export const userResult = {
@@ -39,6 +44,7 @@ export type RegisterUser = Infer<typeof registerUser>;
 export type RefreshSession = Infer<typeof refreshSession>;
 export type ChangePassword = Infer<typeof changePassword>;
 export type ManyUsers = Infer<typeof manyUsers>;
+export type SetRole = Infer<typeof setRole>;
 export type RevokedSince = Infer<typeof revokedSince>;
 /** A user as others may see it. */
 export type User = Infer<typeof userResult>;
@@ -61,6 +67,8 @@ declare module "../../lib/call.ts" {
 		"user.logout": { params: undefined; result: null };
 		"user.me": { params: undefined; result: User };
 		"user.changePassword": { params: ChangePassword; result: null };
+		/** Gives or takes the admin role; for operators at the REPL, no route leads here. Ends every login of the user. */
+		"user.setRole": { params: SetRole; result: null };
 		/** The generic find of the DB mixin, on the columns that others may see. */
 		"user.find": {
 			params: { query: { username: string } };

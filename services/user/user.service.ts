@@ -1,28 +1,35 @@
 import { randomBytes } from "node:crypto";
 import type { Context, ServiceSchema } from "moleculer";
+import type { Transaction } from "sequelize";
 import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
-import { type DbMethods, DbMixin } from "../../mixins/db.mixin.ts";
-import { migrator } from "../../models/migrator.ts";
+import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { migratorOf } from "../../models/migrator.ts";
 import { sessionModel } from "../../models/session.model.ts";
 import { userModel } from "../../models/user.model.ts";
 import * as contract from "./user.contract.ts";
 import { userError } from "./user.contract.ts";
 import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
 import { hashPassword, type PasswordCheck, passwordCheck } from "./user.passwords.ts";
-import { type SessionStore, sessionStore } from "./user.sessions.ts";
-import { type UserStore, userStore } from "./user.store.ts";
+import { type SessionStore, type SessionTable, sessionStore } from "./user.sessions.ts";
+import { type UserStore, type UserTable, userStore } from "./user.store.ts";
 
-interface UserMethods extends DbMethods {
+interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }> {
 	idOfCredentials(credentials: contract.Credentials): Promise<number>;
 	hashOfNewPassword(field: string, password: string): Promise<string>;
 	openSession(userId: number): Promise<contract.Tokens>;
 	tokens(userId: number, sessionId: string, refresh: string): Promise<contract.Tokens>;
-	revoke(ctx: Context, which: { id: string } | { user_id: number }): Promise<void>;
+	endSession(ctx: Context, id: string): Promise<void>;
+	changeAndEndSessions(
+		ctx: Context,
+		userId: number,
+		change: (transaction: Transaction) => Promise<void>
+	): Promise<void>;
+	announceEnd(ctx: Context, session_ids: string[]): Promise<void>;
 }
 
 interface UserVars {
@@ -32,13 +39,13 @@ interface UserVars {
 	passwordMatches: PasswordCheck;
 }
 
-const UserService: ServiceSchema<Record<string, never>, UserMethods, UserVars> = {
+const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
 		DbMixin({
 			model: userModel,
 			models: [sessionModel],
-			migrator: migrator("user"),
+			migrator: migratorOf("user"),
 			url: () => databaseUrl(env(), "user")
 		})
 	],
@@ -88,14 +95,14 @@ const UserService: ServiceSchema<Record<string, never>, UserMethods, UserVars> =
 				if (session) return this.tokens(session.user_id, id, next);
 
 				// A token that was good once and is not the current one was stolen, or its successor was: end the session.
-				await this.revoke(ctx, { id });
+				await this.endSession(ctx, id);
 				throw userError("REFRESH_REFUSED");
 			}
 		},
 
 		logout: {
 			async handler(ctx: Context<undefined, Meta>): Promise<null> {
-				await this.revoke(ctx, { id: identityOf(ctx).session_id });
+				await this.endSession(ctx, identityOf(ctx).session_id);
 				return null;
 			}
 		},
@@ -116,8 +123,20 @@ const UserService: ServiceSchema<Record<string, never>, UserMethods, UserVars> =
 				const user = await this.users.passwordOfId(id);
 				if (!(await this.passwordMatches(user?.password_hash, old_password))) throw userError("WRONG_CREDENTIALS");
 
-				await this.users.setPassword(id, await this.hashOfNewPassword("new_password", new_password));
-				await this.revoke(ctx, { user_id: id });
+				const passwordHash = await this.hashOfNewPassword("new_password", new_password);
+				await this.changeAndEndSessions(ctx, id, transaction => this.users.setPassword(id, passwordHash, transaction));
+				return null;
+			}
+		},
+
+		setRole: {
+			visibility: "public",
+			params: contract.setRole,
+			async handler(ctx: Context<contract.SetRole>): Promise<null> {
+				const { user_id, role } = ctx.params;
+				await this.changeAndEndSessions(ctx, user_id, async transaction => {
+					if (!(await this.users.setRole(user_id, role, transaction))) throw userError("USER_NOT_FOUND");
+				});
 				return null;
 			}
 		},
@@ -163,14 +182,26 @@ const UserService: ServiceSchema<Record<string, never>, UserMethods, UserVars> =
 		},
 
 		async tokens(userId, sessionId, refresh) {
-			const identity = { id: userId, session_id: sessionId };
+			const identity = { id: userId, role: await this.users.roleOf(userId), session_id: sessionId };
 			const { token, expiresAt } = await this.accessTokens.sign(identity, env().ACCESS_TOKEN_SECONDS);
 			return { user_id: userId, token, expire: new Date(expiresAt).toISOString(), refresh_token: refresh };
 		},
 
-		/** Ends sessions for good, and tells the gateways so that access tokens of those sessions die at once too. */
-		async revoke(ctx, which) {
-			const session_ids = await this.sessions.revoke(which);
+		async endSession(ctx, id) {
+			await this.announceEnd(ctx, await this.sessions.revoke({ id }));
+		},
+
+		/** A change after which no earlier login may go on: both happen, or neither. */
+		async changeAndEndSessions(ctx, userId, change) {
+			const ended = await this.transaction(async transaction => {
+				await change(transaction);
+				return this.sessions.revoke({ user_id: userId }, transaction);
+			});
+			await this.announceEnd(ctx, ended);
+		},
+
+		/** Tells the gateways, so that the access tokens of those sessions die at once too. */
+		async announceEnd(ctx, session_ids) {
 			if (session_ids.length > 0) await broadcast(ctx, "user.sessionsRevoked", { session_ids });
 		}
 	},

@@ -1,6 +1,8 @@
-import { type Model, type ModelStatic, Op } from "sequelize";
+import { type Model, type ModelStatic, Op, type Transaction } from "sequelize";
 import type { SessionCreation, SessionRow } from "../../models/session.model.ts";
 
+/** The table; rows are read `raw`, so they are plain objects. */
+export type SessionTable = ModelStatic<Model<SessionRow, SessionCreation> & SessionRow>;
 export type SessionStore = ReturnType<typeof sessionStore>;
 
 /** What a session's row is changed to when it is opened or its refresh token rotates. */
@@ -10,7 +12,7 @@ interface Renewal {
 }
 
 /** The sessions: one row a login, holding the hash of the one refresh token that is good now. */
-export function sessionStore(sessions: ModelStatic<Model<SessionRow, SessionCreation>>) {
+export function sessionStore(sessions: SessionTable) {
 	const live = { revoked_at: null };
 
 	return {
@@ -29,10 +31,10 @@ export function sessionStore(sessions: ModelStatic<Model<SessionRow, SessionCrea
 		},
 
 		/** Revokes the live sessions among those named. @returns the ids of the sessions it revoked */
-		async revoke(which: { id: string } | { user_id: number }): Promise<string[]> {
-			const rows = await sessions.findAll({ attributes: ["id"], where: { ...which, ...live }, raw: true });
+		async revoke(which: { id: string } | { user_id: number }, transaction?: Transaction): Promise<string[]> {
+			const rows = await sessions.findAll({ attributes: ["id"], where: { ...which, ...live }, raw: true, transaction });
 			const ids = rows.map(row => row.id);
-			await sessions.update({ revoked_at: new Date() }, { where: { id: ids, ...live } });
+			await sessions.update({ revoked_at: new Date() }, { where: { id: ids, ...live }, transaction });
 			return ids;
 		},
 

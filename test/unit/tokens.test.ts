@@ -5,7 +5,7 @@ import { accessTokens } from "../../lib/tokens.ts";
 
 const OLD = { kid: "old", secret: "o".repeat(32) };
 const NEW = { kid: "new", secret: "n".repeat(32) };
-const identity = { id: 7, session_id: "s" };
+const identity = { id: 7, role: "user", session_id: "s" } as const;
 const tokens = accessTokens([NEW, OLD]);
 
 /** A token that is good but for what `change` does to it. */

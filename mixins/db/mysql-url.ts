@@ -1,0 +1,28 @@
+/** How to reach a MySQL server, in the words of mysql2. */
+export interface MysqlServer {
+	host: string;
+	port: number;
+	user: string;
+	password: string;
+	database: string;
+	/** TLS with a valid certificate, or none. */
+	ssl?: object;
+}
+
+/** Reads `mysql://user:password@host:3306/database?ssl=true`; user, password and database may be percent-encoded. */
+export function parseMysqlUrl(url: string): MysqlServer {
+	const { hostname, port, username, password, pathname, searchParams } = new URL(url);
+	return {
+		host: hostname,
+		port: Number(port || 3306),
+		user: decodeURIComponent(username),
+		password: decodeURIComponent(password),
+		database: decodeURIComponent(pathname.slice(1)),
+		...(searchParams.get("ssl") === "true" ? { ssl: {} } : {})
+	};
+}
+
+/** The URL as it may be shown in a log: without user and password. */
+export function withoutPassword(url: string): string {
+	return url.replace(/\/\/[^/]*@/, "//");
+}

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { Client } from "../support/client.ts";
+import { spawnNode } from "../support/processes.ts";
+import { openTerminal } from "../support/terminal.ts";
+
+const dataDir = mkdtempSync(join(tmpdir(), "notemesh-start-"));
+after(() => rmSync(dataDir, { recursive: true, force: true }));
+const env = { DATA_DIR: dataDir, PORT: "0" };
+const RUNNER = [
+	"node_modules/moleculer/bin/moleculer-runner.mjs",
+	"--config",
+	"moleculer.config.ts",
+	"--mask",
+	"**/*.service.ts"
+];
+const READY = /Notemesh is ready on (http:\S+)/;
+
+describe("npm start", () => {
+	it("says where it is and what to try, and those three things work", async () => {
+		const node = spawnNode({ args: [...RUNNER, "services"], env });
+		const [, url] = await node.waitForLine(READY);
+		await node.waitForLine(/1\. Register/);
+		const client = new Client((url as string).replace("localhost", "127.0.0.1"));
+		const json = { username: "lorain", password: "123456" };
+		assert.equal((await client.send("POST", "/v1/user/register", { json })).status, 201);
+		const login = await client.send("POST", "/v1/user/login", { form: json });
+		const token = login.body.token as string;
+		const note = { title: "Hello", content: "My first note" };
+		assert.equal((await client.send("POST", "/v1/note", { token, json: note })).status, 201);
+		assert.equal(await node.stop(), 0);
+	});
+
+	it("still knows users, notes and tokens after a restart", async () => {
+		const node = spawnNode({ args: [...RUNNER, "services"], env });
+		const [, url] = await node.waitForLine(READY);
+		const client = new Client((url as string).replace("localhost", "127.0.0.1"));
+		const login = await client.send("POST", "/v1/user/login", { json: { username: "LORAIN", password: "123456" } });
+		const token = login.body.token as string;
+		await node.kill();
+
+		const again = spawnNode({ args: [...RUNNER, "services"], env });
+		const [, newUrl] = await again.waitForLine(READY);
+		const answer = await new Client((newUrl as string).replace("localhost", "127.0.0.1")).send(
+			"GET",
+			"/v1/note/query",
+			{ token }
+		);
+		assert.equal((answer.body.data as { total: number }).total, 1);
+		assert.equal(await again.stop(), 0);
+	});
+
+	it("opens the REPL on the embedded node with --repl", async () => {
+		const terminal = openTerminal("npm start --silent -- --repl", { ...env, PATH: process.env.PATH as string });
+		await terminal.waitFor(READY);
+		await terminal.waitFor(/notemesh \$/);
+		await terminal.type("notes lorain", /1 notes of lorain/);
+		await terminal.type("call user.find", /username: 'lorain'/);
+		assert.equal(await terminal.leave("exit"), 0);
+	});
+
+	const refusals: [what: string, args: string[], env: Record<string, string>, said: RegExp][] = [
+		["a folder without services", RUNNER, { SERVICEDIR: "lib" }, /No service was loaded/],
+		[
+			"bad variables, naming each",
+			[...RUNNER, "services"],
+			{ PORT: "x", LOG_LEVEL: "loud" },
+			/PORT must be[\s\S]*LOG_LEVEL|LOG_LEVEL must be[\s\S]*PORT/
+		],
+		["production without signing keys", [...RUNNER, "services"], { NODE_ENV: "production" }, /JWT_KEYS must be set/]
+	];
+	for (const [what, args, more, said] of refusals)
+		it(`refuses ${what}, with a non-zero exit code`, async () => {
+			const node = spawnNode({ args, env: { ...env, ...more } });
+			const { code } = await node.exited;
+			assert.notEqual(code, 0);
+			assert.match(node.output, said);
+		});
+});
