@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { fences, section } from "../support/markdown.ts";
 import { spawnNode } from "../support/processes.ts";
 import { requireServers } from "../support/servers.ts";
+import { openTerminal } from "../support/terminal.ts";
 
 const DEFAULT_URL = "http://localhost:8080";
 /** What differs from run to run: only its presence and type are compared. */
@@ -19,7 +20,8 @@ interface Step {
 	answers: string[];
 }
 
-const blocks = fences(section(readFileSync("README.md", "utf8"), "## A five-minute tour"));
+const readme = readFileSync("README.md", "utf8");
+const blocks = fences(section(readme, "## A five-minute tour"));
 const steps: Step[] = blocks.flatMap(({ language, text }, i) => {
 	const next = blocks[i + 1];
 	const answers = next?.language === "json" ? next.text.trim().split("\n") : [];
@@ -60,5 +62,21 @@ describe("The five-minute tour of the README", await requireServers("curl"), () 
 			const lines = (printed[i] as string).split("\n").filter(line => line.startsWith("{"));
 			assert.deepEqual(lines.map(comparable), answers.map(comparable), commands);
 		}
+	});
+});
+
+describe("The REPL commands of the README", () => {
+	it("are understood, on a platform without users and notes", async t => {
+		const DATA_DIR = mkdtempSync(join(tmpdir(), "notemesh-repl-"));
+		t.after(() => rmSync(DATA_DIR, { recursive: true, force: true }));
+		const lines = [...section(readme, "## REPL").matchAll(/^notemesh \$ (.*)$/gm)].map(([, line]) => line as string);
+		const answers = [/Node ID/, /Response:\s+\{ total: 0/, /No user is called "lorain"/];
+		assert.equal(lines.length, answers.length);
+
+		const PATH = process.env.PATH as string;
+		const terminal = openTerminal("npm start --silent -- --repl", { DATA_DIR, PORT: "0", PATH });
+		await terminal.waitFor(/notemesh \$/);
+		for (const [i, line] of lines.entries()) await terminal.type(line, answers[i]);
+		assert.equal(await terminal.leave("quit"), 0);
 	});
 });
