@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Errors, ServiceBroker } from "moleculer";
 import { onEachDatabase, type TestDatabases } from "../../support/databases.ts";
-import { quietBroker, type ThingRow, thingService } from "../../support/things.ts";
+import { quietBroker } from "../../support/log.ts";
+import { type ThingRow, thingService } from "../../support/things.ts";
 
 type Failure = Partial<Errors.MoleculerError>;
 
