@@ -302,4 +302,17 @@ describe("A service with the DB mixin on a MariaDB that is away", await requireS
 		databases.server.resume();
 		assert.equal(await broker.call("thing.ready"), true);
 	});
+
+	it("stops also while a query hangs, which is then cut off", async () => {
+		const log = new Log();
+		const broker = quietBroker(log);
+		const connection = { closeTimeout: 100 };
+		const schema = thingService(await databases.create(), {}, { connection });
+		const service = broker.createService(schema) as ThingService;
+		await broker.start();
+		const cutOff = assert.rejects(service.db.query("SELECT SLEEP(60)"), /closed|lost/i);
+		await log.until(/^SELECT SLEEP/);
+		await broker.stop();
+		await cutOff;
+	});
 });
