@@ -1,0 +1,4 @@
+export { EtcdDiscoverer } from "./discoverer.ts";
+export { NatsTransporter, type NatsTransporterOptions } from "./nats-transporter.ts";
+export type { BackoffOptions, EtcdAuth, EtcdDiscovererOptions, EtcdTls, SuspectOptions } from "./options.ts";
+export { RegistryMixin, type RegistryMixinOptions } from "./registry.mixin.ts";
