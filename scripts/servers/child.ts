@@ -1,6 +1,8 @@
 import { type ChildProcess, type StdioOptions, spawn, spawnSync } from "node:child_process";
+import { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { findCommand } from "./find-command.ts";
 import { forget, killAtExit } from "./leftovers.ts";
 
 /** How a process ended: its exit code or the signal that killed it, or the error that kept it from starting. */
@@ -26,23 +28,17 @@ export interface ChildOptions {
 export class Child {
 	readonly #process: ChildProcess;
 	readonly #exited: Promise<ChildExit>;
-	#running = true;
 
 	constructor(command: string, args: string[], options: ChildOptions) {
-		const [file, ...rest] = diesWithParent()
-			? ["setpriv", "--pdeathsig", "KILL", command, ...args]
-			: [command, ...args];
-		this.#process = spawn(file as string, rest, { ...options, detached: true });
-		this.#process.unref();
-		killAtExit(this);
-
+		const [file = command, ...fileArgs] = [...parentDeathPrefix(), command, ...args];
+		this.#process = spawn(file, fileArgs, { ...options, detached: true });
 		this.#exited = new Promise<ChildExit>(resolve => {
-			this.#process.once("exit", (code, signal) => resolve({ code, signal }));
+			this.#process.once("close", (code, signal) => resolve({ code, signal }));
 			this.#process.once("error", error => resolve({ code: null, signal: null, error }));
-		}).finally(() => {
-			this.#running = false;
-			forget(this);
-		});
+		}).finally(() => forget(this));
+
+		for (const handle of this.#handles()) handle.unref();
+		killAtExit(this);
 	}
 
 	get pid(): number | undefined {
@@ -50,7 +46,7 @@ export class Child {
 	}
 
 	get running(): boolean {
-		return this.#running;
+		return this.pid !== undefined && this.#process.exitCode === null && this.#process.signalCode === null;
 	}
 
 	get stdout(): Readable | null {
@@ -61,16 +57,20 @@ export class Child {
 		return this.#process.stderr;
 	}
 
-	/** Settles when the process is gone; never rejects. */
+	/** Settles when the process is gone and its output has been read; never rejects. */
 	get exited(): Promise<ChildExit> {
-		if (this.#running) this.#process.ref();
+		for (const handle of this.#handles()) handle.ref();
 		return this.#exited;
+	}
+
+	/** Calls `listener` when the process is gone, without keeping this process alive until then. */
+	onExit(listener: (exit: ChildExit) => void): void {
+		this.#exited.then(listener);
 	}
 
 	/** Sends a signal to the child's process group; returns false when the child is gone. */
 	signal(signal: NodeJS.Signals): boolean {
-		if (!this.#running || this.pid === undefined) return false;
-		return process.kill(-this.pid, signal);
+		return this.running && this.pid !== undefined && process.kill(-this.pid, signal);
 	}
 
 	killNow(): void {
@@ -101,11 +101,24 @@ export class Child {
 		await outOfPatience;
 		return exit;
 	}
+
+	#handles(): (ChildProcess | Socket)[] {
+		const pipes = [this.#process.stdout, this.#process.stderr].filter(stream => stream instanceof Socket);
+		return [this.#process, ...pipes];
+	}
 }
 
-let parentDeathSignal: boolean | undefined;
+let prefix: string[] | undefined;
 
-function diesWithParent(): boolean {
-	parentDeathSignal ??= spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0;
-	return parentDeathSignal;
+function parentDeathPrefix(): string[] {
+	prefix ??= findParentDeathPrefix();
+	return prefix;
+}
+
+// Empty where setpriv is missing (macOS) or does not know the option (BusyBox).
+function findParentDeathPrefix(): string[] {
+	const setpriv = findCommand("setpriv");
+	if (!setpriv) return [];
+	const options = ["--pdeathsig", "KILL"];
+	return spawnSync(setpriv, [...options, "--help"]).status === 0 ? [setpriv, ...options] : [];
 }

@@ -49,7 +49,10 @@ export async function startEtcd(options: EtcdOptions = {}): Promise<LocalServer>
 	return server;
 }
 
-/** Starts an etcd cluster of `size` members named member1, member2, ... and waits until each sees a leader. */
+/**
+ * Starts an etcd cluster of `size` members named member1, member2, ... and waits until each sees a leader. Stop the
+ * members one after another, or kill them: stopped all at once, the leader seeks a successor for 7 seconds.
+ */
 export async function startEtcdCluster(size: number): Promise<LocalServer[]> {
 	const peerPorts = await Promise.all(Array.from({ length: size }, freePort));
 	const members = peerPorts.map((peerPort, index) => ({ member: `member${index + 1}`, peerPort }));

@@ -22,7 +22,8 @@ export async function freePort(): Promise<number> {
 	throw new Error(`No free port between ${FIRST_PORT} and ${FIRST_PORT + PORTS - 1}`);
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Tells whether nobody listens on this TCP port of 127.0.0.1. */
+export function isFree(port: number): Promise<boolean> {
 	return new Promise(resolve => {
 		const probe = createServer();
 		probe.once("error", () => resolve(false));

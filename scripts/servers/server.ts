@@ -4,7 +4,8 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Child, type ChildExit } from "./child.ts";
 import { findCommand } from "./find-command.ts";
-import { freePort } from "./free-port.ts";
+import { freePort, isFree } from "./free-port.ts";
+import { installationHint, type ServerCommand } from "./installation.ts";
 import { temporaryFolder } from "./leftovers.ts";
 
 const HOST = "127.0.0.1";
@@ -26,7 +27,7 @@ export interface ServerOptions {
 export interface ServerDefinition {
 	name: string;
 	/** Executable, looked up on the PATH and in the folders for daemons. */
-	command: string;
+	command: ServerCommand;
 	args: string[];
 	port: number;
 	dataDir: string;
@@ -75,12 +76,15 @@ export class LocalServer {
 	/**
 	 * Starts the server, or starts it again on the same port and data, and waits until it answers.
 	 *
-	 * @throws Error with the end of the server's log when the server exits or does not answer within 30 seconds
+	 * @throws Error when the server is not installed or its port is taken; with the end of the server's log when it exits
+	 *   or does not answer within 30 seconds
 	 */
 	async start(): Promise<void> {
 		if (this.running) throw new Error(`${this.name} runs already (pid ${this.pid})`);
 		const command = findCommand(this.#definition.command);
-		if (!command) throw new Error(`${this.#definition.command} is not installed`);
+		if (!command) throw new Error(`No ${this.#definition.command}: ${installationHint([this.#definition.command])}`);
+		// Checked first: the server already there would answer in place of ours.
+		if (!(await isFree(this.port))) throw new Error(`${this.name} cannot start: port ${this.port} is taken`);
 
 		mkdirSync(this.dataDir, { recursive: true });
 		await this.#definition.prepare?.();
