@@ -39,6 +39,7 @@ export class EtcdLink {
 	#connection: EtcdConnection | undefined;
 	#failure: AbortController | undefined;
 	#rewatch: AbortController | undefined;
+	#leaseGone: AbortController | undefined;
 	#pushing: EtcdConnection | undefined;
 	#lease: string | undefined;
 	#leaseSince = 0;
@@ -191,9 +192,13 @@ export class EtcdLink {
 				this.#listener.leaseGranted();
 				this.#push();
 			}
-			const stream = await connection.keepAlive();
-			await keepAlive(stream, this.#lease, this.#options.ttl, signal, () => {
+			const gone = new AbortController();
+			this.#leaseGone = gone;
+			const either = AbortSignal.any([signal, gone.signal]);
+			await keepAlive(await connection.keepAlive(), this.#lease, this.#options.ttl, either, () => {
 				losses = 0;
+			}).catch(error => {
+				if (error !== gone.signal.reason) throw error;
 			});
 			if (this.#revoking) return await failed(signal);
 			this.#lease = undefined;
@@ -283,8 +288,12 @@ export class EtcdLink {
 	}
 
 	#commitFailed(connection: EtcdConnection, lease: string, error: Error): void {
-		if (this.#lease === lease && error.message.includes("requested lease not found")) this.#lease = undefined;
 		if (this.#connection !== connection) return;
+		if (error.message.includes("requested lease not found")) {
+			if (this.#lease === lease) this.#lease = undefined;
+			this.#leaseGone?.abort(error);
+			return;
+		}
 		this.#connection = undefined;
 		this.#failure?.abort(error);
 	}
