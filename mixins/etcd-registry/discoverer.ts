@@ -30,7 +30,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	suspects!: Suspects;
 	metrics!: RegistryMetrics;
 	readonly weights = new ServiceWeights();
-	readonly #inFlight = new InFlight();
+	readonly inFlight = new InFlight();
 	readonly #firstSnapshot = Promise.withResolvers<void>();
 	#nodes!: BrokerNodes;
 	#roster!: Roster;
@@ -53,7 +53,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		this.keys = new KeyLayout(options.prefix, broker.namespace);
 		this.membership = new Membership(self, (options.ttl + options.holdMargin) * 1000);
 		this.link = new EtcdLink(options, this.keys.root, this.#linkListener());
-		this.registrar = new Registrar(broker, this.link, this.keys, options, this.#inFlight);
+		this.registrar = new Registrar(broker, this.link, this.keys, options, this.inFlight);
 		this.#nodes = new BrokerNodes(broker, nodeID => this.membership.get(nodeID));
 		this.suspects = new Suspects(options.suspects, this.#countingNodes());
 		this.#roster = new Roster(this, broker.nodeID, this.logger, {
@@ -127,7 +127,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			timedOut: nodeID => this.membership.get(nodeID) && this.suspects.timedOut(nodeID),
 			rerouted: () => this.metrics.count("reroutes")
 		});
-		broker.middlewares.add(this.#inFlight.middleware);
+		broker.middlewares.add(this.inFlight.middleware);
 		broker.middlewares.add({ name: "EtcdRegistry", started: () => this.#registered() });
 
 		localBus.on("$broker.started", () => this.registrar.announce());

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Etcd3 } from "etcd3";
 import type { ServiceBroker } from "moleculer";
 import { startEtcd } from "../../../scripts/servers/etcd.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
@@ -8,6 +9,7 @@ import type { LocalServer } from "../../../scripts/servers/server.ts";
 import type { NodeProcess } from "../../support/processes.ts";
 import {
 	discovererOf,
+	etcdClient,
 	Load,
 	record,
 	sees,
@@ -23,17 +25,23 @@ const TTL = 60;
 
 describe("A caller", await requireServers("nats", "etcd"), () => {
 	let servers: { nats: LocalServer; etcd: LocalServer };
+	let etcd: Etcd3;
 	let caller: ServiceBroker;
 	let processes: Record<string, NodeProcess> = {};
 
 	before(async () => {
-		const [nats, etcd] = await Promise.all([startNats(), startEtcd()]);
-		servers = { nats, etcd };
+		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
+		servers = { nats, etcd: etcdServer };
+		etcd = etcdClient(etcdServer);
 	});
-	after(() => Promise.all([servers.nats.stop(), servers.etcd.stop()]));
+	after(async () => {
+		etcd.close();
+		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
+	});
 	afterEach(async () => {
 		await Promise.all([stopNodes(caller), ...Object.values(processes).map(node => node.kill())]);
 		processes = {};
+		await etcd.delete().all(); // what the killed nodes left behind
 	});
 
 	async function start(...ids: string[]): Promise<void> {
