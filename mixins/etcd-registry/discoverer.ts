@@ -2,8 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Discoverers, type Registry } from "moleculer";
 import { BrokerNodes } from "./broker-nodes.ts";
 import { InFlight } from "./in-flight.ts";
-import { KeyLayout } from "./keys.ts";
+import { decodeService, encodeService, isWeight, KeyLayout } from "./keys.ts";
 import { EtcdLink, type LinkListener } from "./link.ts";
+import { type MemberView, memberViews } from "./members.ts";
 import { type Change, Membership } from "./membership.ts";
 import { RegistryMetrics } from "./metrics.ts";
 import type { NoResponders } from "./nats-transporter.ts";
@@ -109,6 +110,31 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			const kept = this.membership.get(node.id) || node.offlineSince === null;
 			if (!kept && process.uptime() - Number(node.offlineSince) > OFFLINE_KEPT) this.registry.nodes.delete(node.id);
 		}
+	}
+
+	/** All members as tools show them, this node first. */
+	members(): MemberView[] {
+		const self = { nodeID: this.broker.nodeID, startedAt: this.registrar.startedAt };
+		return memberViews(self, this.link, this.membership, this.weights, this.suspects.ids);
+	}
+
+	/**
+	 * Changes the weight of a service on a node, in etcd and so for everybody.
+	 *
+	 * @param service as in the key: `note`, or `note.v2` for version 2
+	 * @throws Error when the weight is no number of 0 or more, nobody serves that there, or etcd cannot be reached
+	 */
+	async changeWeight(service: string, nodeID: string, weight: number): Promise<void> {
+		if (!isWeight(weight)) throw new Error(`A weight is a number of 0 or more, not ${weight}`);
+		const key = this.keys.service(service, nodeID);
+		await this.link.use(async connection => {
+			for (let written = false; !written; ) {
+				const entry = await connection.read(key);
+				if (!entry) throw new Error(`The registry has no service '${service}' on node '${nodeID}'`);
+				const value = encodeService({ ...decodeService(entry.value), weight });
+				written = await connection.replace(key, value, entry.mod_revision);
+			}
+		});
 	}
 
 	override async stop(): Promise<void> {

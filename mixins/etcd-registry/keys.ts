@@ -9,10 +9,18 @@ export interface NodeRecord {
 	instanceID: string;
 	/** etcd's revision when this instance first came up. The instance with the higher one is the newer. */
 	born: number;
+	/** When the instance came up, in epoch milliseconds of its own clock. */
+	startedAt: number;
 	/** The node has withdrawn and finishes its last requests. */
 	leaving: boolean;
 	/** moleculer's INFO: services with actions and events, metadata, addresses, `seq`. */
 	info: NodeInfo;
+}
+
+/** A node's record and where it stands in etcd. */
+export interface StoredNode extends NodeRecord {
+	lease: string;
+	revision: number;
 }
 
 export interface NodeInfo extends Record<string, unknown> {
@@ -87,6 +95,7 @@ export function decodeNode(value: Buffer, nodeID: string, instanceID: string): N
 		nodeID,
 		instanceID,
 		born: Number.isSafeInteger(record.born) ? (record.born as number) : 0,
+		startedAt: Number.isFinite(record.startedAt) ? (record.startedAt as number) : 0,
 		leaving: record.leaving === true,
 		info: record.info as NodeInfo
 	};

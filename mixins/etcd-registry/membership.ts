@@ -1,21 +1,21 @@
-import type { NodeRecord } from "./keys.ts";
+import type { StoredNode } from "./keys.ts";
 
 /** What has to happen in the broker's registry. */
 export type Change =
 	/** A node that was not there. */
-	| { type: "add"; record: NodeRecord }
+	| { type: "add"; record: StoredNode }
 	/** News from a known instance. */
-	| { type: "update"; record: NodeRecord }
+	| { type: "update"; record: StoredNode }
 	/** The node was restarted: what the old instance was asked will never be answered. */
-	| { type: "replace"; record: NodeRecord; previous: NodeRecord }
-	| { type: "remove"; record: NodeRecord }
+	| { type: "replace"; record: StoredNode; previous: StoredNode }
+	| { type: "remove"; record: StoredNode }
 	/** The node's key is gone, but that may be etcd's fault: the node stays for now. */
-	| { type: "hold"; record: NodeRecord }
+	| { type: "hold"; record: StoredNode }
 	/** A newer process uses this node's id. */
-	| { type: "superseded"; record: NodeRecord };
+	| { type: "superseded"; record: StoredNode };
 
 interface Member {
-	record: NodeRecord;
+	record: StoredNode;
 	absent: boolean;
 }
 
@@ -48,12 +48,16 @@ export class Membership {
 	}
 
 	/** All known members, the held ones included, without this node. */
-	get records(): NodeRecord[] {
+	get records(): StoredNode[] {
 		return [...this.#members.values()].map(member => member.record);
 	}
 
-	get(nodeID: string): NodeRecord | undefined {
+	get(nodeID: string): StoredNode | undefined {
 		return this.#members.get(nodeID)?.record;
+	}
+
+	isHeld(nodeID: string): boolean {
+		return this.#members.get(nodeID)?.absent ?? false;
 	}
 
 	/** Number of members whose key is absent and who are kept for now. */
@@ -67,7 +71,7 @@ export class Membership {
 	}
 
 	/** A node's key was written. */
-	put(record: NodeRecord): Change[] {
+	put(record: StoredNode): Change[] {
 		if (record.nodeID === this.#self.nodeID) {
 			if (record.instanceID === this.#self.instanceID || !isNewer(record, this.#self)) return [];
 			return [{ type: "superseded", record }];
@@ -97,7 +101,7 @@ export class Membership {
 	 * All node keys as of now; whoever is not among them has lost its key unseen. After the hold, this is the second
 	 * look that decides about the held ones.
 	 */
-	snapshot(records: NodeRecord[], now: number): Change[] {
+	snapshot(records: StoredNode[], now: number): Change[] {
 		const changes = records.flatMap(record => this.put(record));
 		const present = new Set(records.map(record => `${record.nodeID}/${record.instanceID}`));
 		const lost = [...this.#members.values()].filter(

@@ -62,7 +62,9 @@ export class NatsTransporter extends Transporters.NATS {
 
 	override async disconnect(): Promise<void> {
 		this.#closing = true;
-		await super.disconnect();
+		// Without a connection a flush would wait for the next one.
+		if (this.connected) await super.disconnect();
+		else await this.client?.close();
 	}
 
 	override async subscribe(command: string, nodeID?: string): Promise<void> {
@@ -163,7 +165,7 @@ export class NatsTransporter extends Transporters.NATS {
 			if (type === "disconnect") this.#lost();
 			else if (type === "reconnect") {
 				this.logger.info("NATS client is connected again.");
-				await this.onConnected(true);
+				await this.onConnected(true).catch(error => this.logger.error("Could not resume after NATS was lost.", error));
 			}
 		}
 	}

@@ -37,6 +37,8 @@ export class Registrar {
 	readonly #services = new Map<string, ServiceRecord>();
 	/** Full names of services that are about to stop: still served, not announced any more. */
 	readonly #stopping = new Set<string>();
+	/** When this node came up, in epoch milliseconds. */
+	readonly startedAt = Date.now();
 	#announced = false;
 	#leaving = false;
 	#detached = false;
@@ -190,7 +192,14 @@ export class Registrar {
 
 	#nodeKey(info: object | undefined, leaving: boolean): [string, Buffer | undefined] {
 		const { nodeID, instanceID } = this.#broker;
-		const record = { nodeID, instanceID, born: this.#born, leaving, info: info as NodeInfo };
+		const record = {
+			nodeID,
+			instanceID,
+			born: this.#born,
+			startedAt: this.startedAt,
+			leaving,
+			info: info as NodeInfo
+		};
 		return [this.#keys.node(nodeID, instanceID), info && encodeNode(record, this.#options.compressFrom)];
 	}
 

@@ -1,5 +1,6 @@
 import { type ActionEndpoint, type Context, type EndpointList, Errors, type ServiceBroker } from "moleculer";
 import type { NoResponders } from "./nats-transporter.ts";
+import { WeightedStrategy } from "./strategy.ts";
 
 const MAX_REROUTES = 5;
 
@@ -40,7 +41,16 @@ export class Requests {
 		request.reject(error);
 	}
 
+	/** @throws ServiceNotAvailableError when the endpoint is not of the version that the call asks for */
+	checkVersion(ctx: Context): void {
+		const action = ctx.action?.name ?? "";
+		const strategy: unknown = this.#broker.registry.getActionEndpoints(action)?.strategy;
+		if (!(strategy instanceof WeightedStrategy) || strategy.accepts(ctx.endpoint as ActionEndpoint, ctx)) return;
+		throw new Errors.ServiceNotAvailableError({ action });
+	}
+
 	async #request(ctx: Context, send: (ctx: Context) => Promise<void>): Promise<void> {
+		this.checkVersion(ctx);
 		const tried = new Set<string>();
 		for (;;) {
 			try {

@@ -1,6 +1,6 @@
 import type { IEvent, IKeyValue } from "etcd3";
 import type { ServiceBroker } from "moleculer";
-import { decodeNode, decodeService, type KeyLayout, type NodeRecord, type ServiceRecord } from "./keys.ts";
+import { decodeNode, decodeService, type KeyLayout, type ServiceRecord, type StoredNode } from "./keys.ts";
 import type { Change, Membership } from "./membership.ts";
 import type { ServiceWeights } from "./service-weights.ts";
 
@@ -51,11 +51,13 @@ export class Roster {
 	}
 
 	/** Takes in a service's record, or returns a node's. What cannot be read is logged and skipped. */
-	#read({ key, value }: IKeyValue): NodeRecord | undefined {
+	#read({ key, value, lease, mod_revision }: IKeyValue): StoredNode | undefined {
 		const name = key.toString();
 		const parsed = this.#keys.parse(name);
 		try {
-			if (parsed?.kind === "node") return decodeNode(value, parsed.nodeID, parsed.instanceID);
+			if (parsed?.kind === "node") {
+				return { ...decodeNode(value, parsed.nodeID, parsed.instanceID), lease, revision: Number(mod_revision) };
+			}
 			if (parsed?.kind === "service") {
 				const record = decodeService(value);
 				this.#weights.set(parsed.service, parsed.nodeID, record);

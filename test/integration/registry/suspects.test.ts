@@ -58,7 +58,7 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 
 	it("of a crashed node is steered away at once, long before the lease ends, and no call fails", async () => {
 		await start("one", "two");
-		const load = new Load(caller, { workers: 4, pause: 2 });
+		const load = new Load(caller, { workers: 2, pause: 2 });
 		await until("both are called", () => load.nodes.size === 2);
 
 		await processes.two?.kill();
@@ -148,7 +148,10 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		assert.ok(performance.now() - start_ < 500, "without waiting for timeouts");
 
 		await servers.nats.start();
-		await until("the service is back", () => sees(caller, "one"));
+		await until("the caller is back", () => caller.transit?.connected === true);
+		await until("the service is back", async () => {
+			return sees(caller, "one") && (await caller.ping("one", 200)) !== null;
+		});
 		assert.equal(await caller.call("greeter.executed"), 0);
 	});
 
@@ -167,6 +170,15 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		await until("both nodes are back", () => sees(caller, "one") && sees(caller, "two"));
 		assert.equal(await caller.call("greeter.executed", {}, { nodeID: "one" }), 0);
 		assert.equal(await caller.call("greeter.executed", {}, { nodeID: "two" }), 0);
+	});
+
+	it("can stop while NATS is down", async () => {
+		await start("one");
+		await servers.nats.kill();
+		await until("the caller knows", () => caller.transit?.tx.connected === false);
+		await caller.stop();
+		assert.equal(await processes.one?.stop(), 0);
+		await servers.nats.start();
 	});
 
 	it("stops calling a node that lost NATS but not etcd, and finds it again afterwards (defect 7)", async () => {
