@@ -1,16 +1,19 @@
 import type { ServiceBroker } from "moleculer";
 import type { NodeRecord } from "./keys.ts";
+import type { RegistryMetrics } from "./metrics.ts";
 import { NatsTransporter, type NoResponders } from "./nats-transporter.ts";
 import type { NodeControl, PingResult } from "./suspects.ts";
 
 /** Applies the registry's decisions to the broker's catalog of nodes and endpoints. */
 export class BrokerNodes implements NodeControl {
 	readonly #broker: ServiceBroker;
+	readonly #metrics: RegistryMetrics;
 	readonly #recordOf: (nodeID: string) => NodeRecord | undefined;
 
 	/** @param recordOf the record of a member, undefined for everybody else */
-	constructor(broker: ServiceBroker, recordOf: (nodeID: string) => NodeRecord | undefined) {
+	constructor(broker: ServiceBroker, metrics: RegistryMetrics, recordOf: (nodeID: string) => NodeRecord | undefined) {
 		this.#broker = broker;
+		this.#metrics = metrics;
 		this.#recordOf = recordOf;
 	}
 
@@ -32,6 +35,7 @@ export class BrokerNodes implements NodeControl {
 	}
 
 	suspend(nodeID: string): void {
+		this.#metrics.count("suspicions");
 		this.#broker.logger.warn(`The node '${nodeID}' does not answer and gets no calls for now.`);
 		this.#setAvailable(nodeID, false);
 	}

@@ -1,19 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Discoverers, type Registry } from "moleculer";
-import { BrokerNodes } from "./broker-nodes.ts";
+import { type Context, Discoverers, type Registry } from "moleculer";
+import { Cluster } from "./cluster.ts";
 import { InFlight } from "./in-flight.ts";
 import { decodeService, encodeService, isWeight, KeyLayout } from "./keys.ts";
-import { EtcdLink, type LinkListener } from "./link.ts";
+import { EtcdLink } from "./link.ts";
 import { type MemberView, memberViews } from "./members.ts";
-import { type Change, Membership } from "./membership.ts";
 import { RegistryMetrics } from "./metrics.ts";
 import type { NoResponders } from "./nats-transporter.ts";
 import { type EtcdDiscovererOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import { Registrar } from "./registrar.ts";
 import { Requests } from "./requests.ts";
-import { Roster } from "./roster.ts";
 import { ServiceWeights } from "./service-weights.ts";
-import { Suspects } from "./suspects.ts";
 
 const OFFLINE_CHECK_INTERVAL = 60_000;
 const OFFLINE_KEPT = 600; // seconds, as moleculer does
@@ -24,21 +21,17 @@ const OFFLINE_KEPT = 600; // seconds, as moleculer does
  */
 export class EtcdDiscoverer extends Discoverers.Base {
 	readonly options: ResolvedOptions;
-	link!: EtcdLink;
-	keys!: KeyLayout;
-	membership!: Membership;
-	registrar!: Registrar;
-	suspects!: Suspects;
-	metrics!: RegistryMetrics;
+	/** Records of all services, with their weights. */
 	readonly weights = new ServiceWeights();
+	/** Requests that this node is working on. */
 	readonly inFlight = new InFlight();
-	readonly #firstSnapshot = Promise.withResolvers<void>();
-	#nodes!: BrokerNodes;
-	#roster!: Roster;
-	#holdTimer: NodeJS.Timeout | undefined;
+	link!: EtcdLink;
+	cluster!: Cluster;
+	registrar!: Registrar;
+	metrics!: RegistryMetrics;
+	#keys!: KeyLayout;
 	#graceTimer: NodeJS.Timeout | undefined;
 	#quietUntil = 0;
-	#downSince: number | undefined;
 
 	/** @throws Error when an option makes no sense */
 	constructor(options: EtcdDiscovererOptions) {
@@ -48,26 +41,30 @@ export class EtcdDiscoverer extends Discoverers.Base {
 
 	override init(registry: Registry): void {
 		super.init(registry);
-		const { broker, options } = this;
-		const self = { nodeID: broker.nodeID, instanceID: broker.instanceID };
+		const { broker, options, weights } = this;
 		this.metrics = new RegistryMetrics(broker);
-		this.keys = new KeyLayout(options.prefix, broker.namespace);
-		this.membership = new Membership(self, (options.ttl + options.holdMargin) * 1000);
-		this.link = new EtcdLink(options, this.keys.root, this.#linkListener());
-		this.registrar = new Registrar(broker, this.link, this.keys, options, this.inFlight);
-		this.#nodes = new BrokerNodes(broker, nodeID => this.membership.get(nodeID));
-		this.suspects = new Suspects(options.suspects, this.#countingNodes());
-		this.#roster = new Roster(this, broker.nodeID, this.logger, {
-			changed: change => this.#apply(change),
-			ownService: (service, record) => this.registrar.adoptWeight(service, record)
-		});
+		this.#keys = new KeyLayout(options.prefix, broker.namespace);
+		this.cluster = new Cluster(
+			broker,
+			{ keys: this.#keys, weights, metrics: this.metrics, options },
+			{
+				born: revision => {
+					this.registrar.born = revision;
+				},
+				ownService: (service, record) => this.registrar.adoptWeight(service, record),
+				resync: () => this.link.resync()
+			}
+		);
+		this.link = new EtcdLink(options, this.#keys.root, this.cluster);
+		this.registrar = new Registrar(broker, this.link, this.#keys, options, this.inFlight);
 		this.#listenToBroker();
+		this.#listenToTransporter();
 	}
 
 	/** Reads all nodes, at most for `startTimeout`; without etcd the broker starts alone and catches up later. */
 	override async discoverAllNodes(): Promise<void> {
 		this.link.start();
-		await Promise.race([this.#firstSnapshot.promise, delay(this.options.startTimeout, undefined, { ref: false })]);
+		await this.#withinStartTimeout(this.cluster.known);
 	}
 
 	override async discoverNode(): Promise<void> {}
@@ -80,7 +77,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			if (this.registrar.isPresent && !this.broker.started) await this.registrar.leave();
 			else this.registrar.publish();
 		} catch (error) {
-			this.#report(error as Error, "failedSendInfo");
+			this.broker.broadcastLocal("$discoverer.error", { error, module: "discoverer", type: "failedSendInfo" });
 		}
 	}
 
@@ -90,7 +87,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 
 	/** A DISCONNECT packet of a node with another discoverer, or of an old instance: a reason to look, no more. */
 	override remoteNodeDisconnected(nodeID: string): void {
-		if (this.membership.get(nodeID)) this.suspects.noResponders(nodeID);
+		if (this.cluster.membership.get(nodeID)) this.cluster.suspects.noResponders(nodeID);
 	}
 
 	// etcd alone says who is a member: no heartbeats, and no INFO through the transporter.
@@ -107,7 +104,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 
 	override checkOfflineNodes(): void {
 		for (const node of this.registry.nodes.toArray()) {
-			const kept = this.membership.get(node.id) || node.offlineSince === null;
+			const kept = this.cluster.membership.get(node.id) || node.offlineSince === null;
 			if (!kept && process.uptime() - Number(node.offlineSince) > OFFLINE_KEPT) this.registry.nodes.delete(node.id);
 		}
 	}
@@ -115,7 +112,8 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	/** All members as tools show them, this node first. */
 	members(): MemberView[] {
 		const self = { nodeID: this.broker.nodeID, startedAt: this.registrar.startedAt };
-		return memberViews(self, this.link, this.membership, this.weights, this.suspects.ids);
+		const { membership, suspects } = this.cluster;
+		return memberViews(self, this.link, membership, this.weights, suspects.ids);
 	}
 
 	/**
@@ -126,7 +124,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	 */
 	async changeWeight(service: string, nodeID: string, weight: number): Promise<void> {
 		if (!isWeight(weight)) throw new Error(`A weight is a number of 0 or more, not ${weight}`);
-		const key = this.keys.service(service, nodeID);
+		const key = this.#keys.service(service, nodeID);
 		await this.link.use(async connection => {
 			for (let written = false; !written; ) {
 				const entry = await connection.read(key);
@@ -138,35 +136,46 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	}
 
 	override async stop(): Promise<void> {
-		clearTimeout(this.#holdTimer);
 		clearTimeout(this.#graceTimer);
-		this.suspects.stop();
+		this.cluster.stop();
 		await this.link.close();
 		await super.stop();
 	}
 
 	#listenToBroker(): void {
 		const { broker } = this;
-		const { localBus } = broker;
-		const requests = new Requests(broker, {
-			answered: nodeID => this.suspects.answered(nodeID),
-			timedOut: nodeID => this.membership.get(nodeID) && this.suspects.timedOut(nodeID),
-			rerouted: () => this.metrics.count("reroutes")
-		});
 		broker.middlewares.add(this.inFlight.middleware);
-		broker.middlewares.add({ name: "EtcdRegistry", started: () => this.#registered() });
-
-		localBus.on("$broker.started", () => this.registrar.announce());
-		localBus.on("$services.changed", ({ localService }: { localService: boolean }) => {
+		broker.middlewares.add({
+			name: "EtcdRegistry",
+			// `broker.start()` ends when the node's key is committed; without etcd it does not wait for long.
+			started: () => this.#withinStartTimeout(broker.transit ? this.link.settled() : Promise.resolve())
+		});
+		broker.localBus.on("$broker.started", () => this.registrar.announce());
+		broker.localBus.on("$services.changed", ({ localService }: { localService: boolean }) => {
 			if (localService && broker.started) this.registrar.publishSoon();
+		});
+	}
+
+	#listenToTransporter(): void {
+		const { broker, metrics, cluster } = this;
+		const { localBus } = broker;
+		const { membership, suspects } = cluster;
+		const requests = new Requests(broker, {
+			answered: nodeID => suspects.answered(nodeID),
+			timedOut: nodeID => membership.get(nodeID) && suspects.timedOut(nodeID),
+			rerouted: () => metrics.count("reroutes")
+		});
+		broker.middlewares.add({
+			name: "EtcdRegistryVersions",
+			localAction: next => (ctx: Context) => requests.callOwn(ctx, next)
 		});
 		localBus.on("$transporter.noResponders", (signal: NoResponders) => {
 			const { nodeID, packet } = signal;
 			const quiet = Date.now() < this.#quietUntil;
-			if (packet === "REQ" && nodeID && !quiet && this.membership.get(nodeID)) this.suspects.noResponders(nodeID);
+			if (packet === "REQ" && nodeID && !quiet && membership.get(nodeID)) suspects.noResponders(nodeID);
 			requests.noResponders(signal);
 		});
-		localBus.on("$transporter.lateRequest", () => this.metrics.count("lateRequests"));
+		localBus.on("$transporter.lateRequest", () => metrics.count("lateRequests"));
 		localBus.on("$transporter.disconnected", ({ graceFul }: { graceFul: boolean }) => {
 			if (graceFul) return;
 			clearTimeout(this.#graceTimer);
@@ -179,115 +188,10 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		});
 	}
 
-	/** Holds the end of `broker.start()` until the node's key is committed; without etcd it does not wait for long. */
-	async #registered(): Promise<void> {
-		if (!this.broker.transit) return;
-		await Promise.race([this.link.settled(), delay(this.options.startTimeout, undefined, { ref: false })]);
-	}
-
-	#linkListener(): LinkListener {
-		const now = () => performance.now();
-		return {
-			snapshot: (entries, { dataLost, first }) => {
-				if (first) this.#setBorn(this.link.revision);
-				else if (dataLost || this.link.revision < this.membership.born) {
-					this.logger.warn("etcd has lost its data; the nodes known so far are kept until they are back.");
-					this.membership.distrust(now());
-					this.#setBorn(0);
-				}
-				this.metrics.count("resyncs");
-				this.#roster.snapshot(entries, now());
-				this.#firstSnapshot.resolve();
-				this.#membersChanged();
-			},
-			events: events => {
-				this.metrics.count("watchEvents", events.length);
-				for (const event of events) this.#roster.event(event, now());
-				this.#membersChanged();
-			},
-			up: endpoint => this.#up(endpoint),
-			down: (endpoint, error) => this.#down(endpoint, error),
-			leaseGranted: () => this.metrics.count("registrations"),
-			leaseLost: () => {
-				this.metrics.count("leaseLosses");
-				this.logger.warn("The lease in etcd was lost; registering again.");
-			}
-		};
-	}
-
-	#setBorn(revision: number): void {
-		this.membership.born = revision;
-		this.registrar.born = revision;
-	}
-
-	#up(endpoint: string): void {
-		const outage = this.#downSince === undefined ? "" : ` after ${Math.round(performance.now() - this.#downSince)} ms`;
-		this.logger.info(`Connected to etcd at ${endpoint}${outage}.`);
-		this.#downSince = undefined;
-		this.membership.outageEnded(performance.now());
-		this.metrics.set("connected", 1);
-		this.#membersChanged();
-	}
-
-	#down(endpoint: string, error: Error): void {
-		this.membership.outageBegan();
-		this.metrics.set("connected", 0);
-		if (this.#downSince === undefined) {
-			this.#downSince = performance.now();
-			this.metrics.count("outages");
-			this.logger.warn(`etcd at ${endpoint} cannot be reached; the nodes known so far are kept.`, error.message);
-		} else this.logger.debug(`etcd at ${endpoint} cannot be reached.`, error.message);
-		this.#report(error, "clientError");
-	}
-
-	#apply(change: Change): void {
-		const { record } = change;
-		switch (change.type) {
-			case "hold":
-				this.metrics.count("holds");
-				this.logger.info(`The key of node '${record.nodeID}' is gone; the node is kept until that is sure.`);
-				return;
-			case "superseded":
-				this.broker.fatal(
-					`Another process uses the node id '${record.nodeID}' (instance ${record.instanceID}) and is newer than this one (instance ${this.broker.instanceID}). This one stops: each node needs an id of its own.`
-				);
-				return;
-			case "remove":
-				this.suspects.forget(record.nodeID);
-				this.#nodes.remove(record);
-				return;
-			case "replace":
-				this.#nodes.rejectPending(record.nodeID);
-		}
-		this.suspects.forget(record.nodeID);
-		this.#nodes.process(record);
-	}
-
-	#membersChanged(): void {
-		this.metrics.set("members", this.membership.records.length);
-		this.metrics.set("held", this.membership.heldCount);
-		clearTimeout(this.#holdTimer);
-		const ends = this.membership.holdEnds;
-		if (ends === undefined) return;
-		// The second look at the held nodes: what is absent from it is removed.
-		const wait = Math.max(0, ends - performance.now()) + 1;
-		this.#holdTimer = setTimeout(() => this.link.resync(), wait).unref();
-	}
-
-	#countingNodes() {
-		const nodes = this.#nodes;
-		return {
-			ping: (nodeID: string, timeout: number) => nodes.ping(nodeID, timeout),
-			suspend: (nodeID: string) => {
-				this.metrics.count("suspicions");
-				nodes.suspend(nodeID);
-			},
-			evict: (nodeID: string) => nodes.evict(nodeID),
-			restore: (nodeID: string) => nodes.restore(nodeID)
-		};
-	}
-
-	#report(error: Error, type: string): void {
-		this.broker.broadcastLocal("$discoverer.error", { error, module: "discoverer", type });
+	async #withinStartTimeout(promise: Promise<void>): Promise<void> {
+		const cancel = new AbortController();
+		const late = delay(this.options.startTimeout, undefined, { signal: cancel.signal }).catch(() => {});
+		await Promise.race([promise, late]);
+		cancel.abort();
 	}
 }

@@ -2,20 +2,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { IEvent, IKeyValue } from "etcd3";
 import { backoffDelay } from "./backoff.ts";
 import { EtcdConnection } from "./client.ts";
+import { KeyWriter } from "./key-writer.ts";
 import { keepAlive } from "./lease.ts";
 import type { ResolvedOptions } from "./options.ts";
-import { type Difference, OwnKeys } from "./own-keys.ts";
 import { HistoryLost, watch } from "./watch.ts";
-
-const MAX_OPERATIONS = 100; // etcd allows 128 in a transaction by default
 
 /** What the link tells about etcd. None of the functions may throw. */
 export interface LinkListener {
-	/** All keys as of now. With `dataLost`, etcd has lost keys by itself. */
-	snapshot(entries: IKeyValue[], reason: { dataLost: boolean; first: boolean }): void;
+	/** All keys as of `revision`. With `dataLost`, etcd has lost keys by itself. */
+	snapshot(entries: IKeyValue[], reason: { revision: number; dataLost: boolean; first: boolean }): void;
 	/** Keys that changed, in order. */
 	events(events: IEvent[]): void;
-	/** The link is up: watching, and holding a lease. */
+	/** The link is up and watching. */
 	up(endpoint: string): void;
 	/** The link broke; it comes back by itself. */
 	down(endpoint: string, error: Error): void;
@@ -32,26 +30,29 @@ export class EtcdLink {
 	readonly #options: ResolvedOptions;
 	readonly #prefix: string;
 	readonly #listener: LinkListener;
-	readonly #keys = new OwnKeys();
+	readonly #writer: KeyWriter;
 	readonly #closing = new AbortController();
-	readonly #waiters = new Set<() => void>();
 
 	#connection: EtcdConnection | undefined;
 	#failure: AbortController | undefined;
 	#rewatch: AbortController | undefined;
 	#leaseGone: AbortController | undefined;
-	#pushing: EtcdConnection | undefined;
 	#lease: string | undefined;
-	#leaseSince = 0;
 	#revision = 0;
-	#loop: Promise<void> | undefined;
 	#snapshots = 0;
 	#revoking = false;
+	#loop: Promise<void> | undefined;
 
 	constructor(options: ResolvedOptions, prefix: string, listener: LinkListener) {
 		this.#options = options;
 		this.#prefix = prefix;
 		this.#listener = listener;
+		this.#writer = new KeyWriter({
+			leaseGone: error => this.#leaseGone?.abort(error),
+			failed: (connection, error) => {
+				if (connection === this.#connection) this.#failure?.abort(error);
+			}
+		});
 	}
 
 	/** Revision of the last change seen; 0 before the first. */
@@ -64,40 +65,23 @@ export class EtcdLink {
 		return this.#lease;
 	}
 
-	/** When the lease was granted, in epoch milliseconds. */
-	get leaseSince(): number {
-		return this.#leaseSince;
-	}
-
 	/** The member in use, undefined during an outage. */
 	get endpoint(): string | undefined {
 		return this.#connection?.endpoint;
 	}
 
 	start(): void {
-		this.#loop ??= this.#run();
+		if (!this.#closing.signal.aborted) this.#loop ??= this.#run();
 	}
 
-	/** Wants a key to exist with this value for as long as this node lives. */
-	put(key: string, value: Buffer): void {
-		this.#keys.want(key, value);
-		this.#push();
-	}
-
-	/** Several changes that are to appear at once: a value of undefined removes the key. */
+	/** Changes what the own keys are to be, at once; a value of undefined removes the key. */
 	change(changes: [key: string, value: Buffer | undefined][]): void {
-		for (const [key, value] of changes) {
-			if (value) this.#keys.want(key, value);
-			else this.#keys.unwant(key);
-		}
-		this.#push();
+		this.#writer.change(changes);
 	}
 
 	/** Resolves when etcd has committed everything wanted so far; waits through outages. Never rejects. */
 	async settled(): Promise<void> {
-		if (this.#connection && this.#lease && !this.#pushing && this.#isSettled()) return;
-		if (this.#closing.signal.aborted) return;
-		await new Promise<void>(resolve => this.#waiters.add(resolve));
+		if (!this.#closing.signal.aborted) await this.#writer.settled();
 	}
 
 	/** Runs one operation on the present connection, for tools. */
@@ -117,16 +101,14 @@ export class EtcdLink {
 		const lease = this.#lease;
 		const connection = this.#connection;
 		this.#revoking = true;
-		this.#lease = undefined;
+		this.#setLease(undefined);
 		if (lease && connection) {
-			await Promise.race([
-				connection.revoke(lease).catch(error => this.#listener.down(connection.endpoint, error)),
-				delay(this.#options.leaveTimeout, undefined, { ref: false })
-			]);
+			const revoked = connection.revoke(lease).catch(() => {}); // the lease then ends by itself
+			await Promise.race([revoked, delay(this.#options.leaveTimeout, undefined, { ref: false })]);
 		}
 		this.#closing.abort(new Error("The etcd registry was closed"));
 		this.#failure?.abort(this.#closing.signal.reason);
-		this.#release();
+		this.#writer.release();
 		await this.#loop;
 	}
 
@@ -158,23 +140,21 @@ export class EtcdLink {
 		const connection = await EtcdConnection.open(endpoint, this.#options);
 		try {
 			failure.signal.throwIfAborted();
-			let reportUp: () => void = () => {};
-			const up = new Promise<void>(resolve => {
-				reportUp = resolve;
-			});
+			const watching = Promise.withResolvers<void>();
 			const work = [
 				this.#holdLease(connection, failure.signal),
-				this.#follow(connection, failure.signal, reportUp),
+				this.#follow(connection, failure.signal, watching.resolve),
 				failed(failure.signal)
 			];
-			await Promise.race([up, ...work]);
+			await Promise.race([watching.promise, ...work]);
 			this.#connection = connection;
 			onUp();
 			this.#listener.up(endpoint);
-			this.#push();
+			this.#writer.connection = connection;
 			return await Promise.race(work);
 		} finally {
 			this.#connection = undefined;
+			this.#writer.connection = undefined;
 			failure.abort(new Error("The connection to etcd was given up"));
 			connection.close();
 		}
@@ -182,30 +162,29 @@ export class EtcdLink {
 
 	/** Renews the lease, and replaces it when it is gone. */
 	async #holdLease(connection: EtcdConnection, signal: AbortSignal): Promise<never> {
+		const { ttl, backoff } = this.#options;
 		for (let losses = 0; ; losses++) {
 			if (!this.#lease) {
-				const lease = await connection.grant(this.#options.ttl);
+				const lease = await connection.grant(ttl);
 				signal.throwIfAborted();
-				this.#keys.forget();
-				this.#lease = lease;
-				this.#leaseSince = Date.now();
+				if (this.#revoking) return failed(signal);
+				this.#setLease(lease);
 				this.#listener.leaseGranted();
-				this.#push();
 			}
 			const gone = new AbortController();
 			this.#leaseGone = gone;
-			const either = AbortSignal.any([signal, gone.signal]);
-			await keepAlive(await connection.keepAlive(), this.#lease, this.#options.ttl, either, () => {
+			const stream = await connection.keepAlive();
+			await keepAlive(stream, this.#lease as string, ttl, AbortSignal.any([signal, gone.signal]), () => {
 				losses = 0;
 			}).catch(error => {
 				if (error !== gone.signal.reason) throw error;
 			});
-			if (this.#revoking) return await failed(signal);
-			this.#lease = undefined;
+			if (this.#revoking) return failed(signal);
+			this.#setLease(undefined);
 			this.#listener.leaseLost();
 			// The lease may be gone because etcd's data are: what the watch says cannot be relied on.
 			this.#rewatch?.abort(new HistoryLost("the lease was lost", false));
-			if (losses > 0) await delay(backoffDelay(this.#options.backoff, losses), undefined, { signal });
+			if (losses > 0) await delay(backoffDelay(backoff, losses), undefined, { signal });
 		}
 	}
 
@@ -222,7 +201,11 @@ export class EtcdLink {
 					{ prefix: this.#prefix, startRevision: this.#revision + 1 },
 					AbortSignal.any([signal, rewatch.signal]),
 					onWatching,
-					(events, revision) => this.#take(events, revision)
+					(events, revision) => {
+						this.#revision = Math.max(this.#revision, revision);
+						this.#listener.events(events);
+						this.#writer.events(events);
+					}
 				);
 			} catch (error) {
 				if (!(error instanceof HistoryLost)) throw error;
@@ -235,82 +218,19 @@ export class EtcdLink {
 	async #readAll(connection: EtcdConnection, dataLost: boolean): Promise<void> {
 		const { entries, revision } = await connection.readAll(this.#prefix);
 		this.#revision = revision;
-		if (!this.#pushing) this.#keys.forget(); // a write under way is confirmed by itself
-		for (const { key, value, mod_revision, lease } of entries) {
-			this.#keys.observe(key.toString(), value, Number(mod_revision), lease === this.#lease);
-		}
-		this.#listener.snapshot(entries, { dataLost, first: this.#snapshots++ === 0 });
-		this.#push();
+		this.#listener.snapshot(entries, { revision, dataLost, first: this.#snapshots++ === 0 });
+		this.#writer.snapshot(entries);
 	}
 
-	#take(events: IEvent[], revision: number): void {
-		this.#revision = Math.max(this.#revision, revision);
-		this.#listener.events(events);
-		let differs = false;
-		for (const { type, kv } of events) {
-			const value = type === "Delete" ? undefined : kv.value;
-			if (this.#keys.observe(kv.key.toString(), value, Number(kv.mod_revision), kv.lease === this.#lease))
-				differs = true;
-		}
-		if (differs) this.#push();
-	}
-
-	/** Brings etcd in line with the wanted keys; one transaction at a time. */
-	#push(): void {
-		const connection = this.#connection;
-		const lease = this.#lease;
-		if (!connection || !lease || this.#pushing === connection) return;
-		if (this.#isSettled()) {
-			this.#release();
-			return;
-		}
-		this.#pushing = connection;
-		this.#commit(connection, lease)
-			.catch(error => this.#commitFailed(connection, lease, error))
-			.finally(() => {
-				if (this.#pushing !== connection) return;
-				this.#pushing = undefined;
-				this.#push();
-			});
-	}
-
-	async #commit(connection: EtcdConnection, lease: string): Promise<void> {
-		const { puts, deletes } = this.#keys.difference();
-		const batch: Difference = {
-			deletes: deletes.slice(0, MAX_OPERATIONS),
-			puts: puts.slice(0, Math.max(0, MAX_OPERATIONS - deletes.length))
-		};
-		const revision = await connection.apply([
-			...batch.deletes.map(key => ({ request_delete_range: { key: Buffer.from(key) } })),
-			...batch.puts.map(([key, value]) => ({ request_put: { key: Buffer.from(key), value, lease } }))
-		]);
-		if (this.#connection === connection && this.#lease === lease) this.#keys.confirm(batch, revision);
-	}
-
-	#commitFailed(connection: EtcdConnection, lease: string, error: Error): void {
-		if (this.#connection !== connection) return;
-		if (error.message.includes("requested lease not found")) {
-			if (this.#lease === lease) this.#lease = undefined;
-			this.#leaseGone?.abort(error);
-			return;
-		}
-		this.#connection = undefined;
-		this.#failure?.abort(error);
-	}
-
-	#isSettled(): boolean {
-		const { puts, deletes } = this.#keys.difference();
-		return puts.length === 0 && deletes.length === 0;
-	}
-
-	#release(): void {
-		for (const resolve of this.#waiters) resolve();
-		this.#waiters.clear();
+	#setLease(lease: string | undefined): void {
+		this.#lease = lease;
+		this.#writer.lease = lease;
 	}
 }
 
 function failed(signal: AbortSignal): Promise<never> {
 	return new Promise((_resolve, reject) => {
-		signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+		if (signal.aborted) reject(signal.reason);
+		else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
 	});
 }

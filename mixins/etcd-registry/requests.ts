@@ -1,4 +1,12 @@
-import { type ActionEndpoint, type Context, type EndpointList, Errors, type ServiceBroker } from "moleculer";
+import {
+	type ActionEndpoint,
+	type ActionHandler,
+	type Context,
+	type EndpointList,
+	Errors,
+	type Service,
+	type ServiceBroker
+} from "moleculer";
 import type { NoResponders } from "./nats-transporter.ts";
 import { WeightedStrategy } from "./strategy.ts";
 
@@ -41,16 +49,24 @@ export class Requests {
 		request.reject(error);
 	}
 
-	/** @throws ServiceNotAvailableError when the endpoint is not of the version that the call asks for */
-	checkVersion(ctx: Context): void {
+	/** Runs an action of this node, unless it was called here for a version that this node does not serve. */
+	async callOwn(ctx: Context, next: ActionHandler): Promise<unknown> {
+		if (ctx.nodeID === this.#broker.nodeID) this.#checkVersion(ctx);
+		return next.call(ctx.service as Service, ctx);
+	}
+
+	#checkVersion(ctx: Context): void {
 		const action = ctx.action?.name ?? "";
-		const strategy: unknown = this.#broker.registry.getActionEndpoints(action)?.strategy;
-		if (!(strategy instanceof WeightedStrategy) || strategy.accepts(ctx.endpoint as ActionEndpoint, ctx)) return;
-		throw new Errors.ServiceNotAvailableError({ action });
+		if (!this.#accepts(ctx, ctx.endpoint as ActionEndpoint)) throw new Errors.ServiceNotAvailableError({ action });
+	}
+
+	#accepts(ctx: Context, endpoint: ActionEndpoint): boolean {
+		const strategy: unknown = this.#broker.registry.getActionEndpoints(ctx.action?.name ?? "")?.strategy;
+		return !(strategy instanceof WeightedStrategy) || strategy.accepts(endpoint, ctx);
 	}
 
 	async #request(ctx: Context, send: (ctx: Context) => Promise<void>): Promise<void> {
-		this.checkVersion(ctx);
+		this.#checkVersion(ctx);
 		const tried = new Set<string>();
 		for (;;) {
 			try {
@@ -97,8 +113,10 @@ export class Requests {
 		if (!nodeID || !action?.name || options.nodeID || options.stream || tried.size >= MAX_REROUTES) return undefined;
 		tried.add(nodeID);
 		const list: EndpointList<ActionEndpoint> | undefined = this.#broker.registry.getActionEndpoints(action.name);
-		const candidates = list?.endpoints.filter(endpoint => endpoint.isAvailable && !tried.has(endpoint.id)) ?? [];
-		return candidates.length > 0 ? (list?.select(candidates, ctx) ?? undefined) : undefined;
+		const candidates = list?.endpoints.filter(
+			endpoint => endpoint.isAvailable && !tried.has(endpoint.id) && this.#accepts(ctx, endpoint)
+		);
+		return candidates?.length ? (list?.select(candidates, ctx) ?? undefined) : undefined;
 	}
 
 	#callLocally(ctx: Context, endpoint: ActionEndpoint): Promise<void> {

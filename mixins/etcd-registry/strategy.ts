@@ -1,11 +1,12 @@
 import { type Context, type Endpoint, type Registry, type ServiceBroker, Strategies } from "moleculer";
-import { EtcdDiscoverer } from "./discoverer.ts";
 import { type ServiceRecord, serviceKeyName } from "./keys.ts";
+import { ServiceWeights } from "./service-weights.ts";
 
 /** Call header that restricts one call to the nodes that serve a version: `{ headers: { [VERSION_HEADER]: "v2" } }`. */
 export const VERSION_HEADER = "registry-version";
 
 const DEFAULT_WEIGHT = 100;
+const ROUNDING = 1e-9; // ten times 0.1 is not quite 1
 
 /** The broker's `registry.strategyOptions`, or an action's `strategyOptions`. */
 export interface WeightedStrategyOptions {
@@ -61,7 +62,7 @@ export class WeightedStrategy extends Strategies.Base {
 		if (chosen.length === 0 || others.length === 0) return list;
 
 		this.#canaryDue += canary.share;
-		if (this.#canaryDue < 1) return others;
+		if (this.#canaryDue < 1 - ROUNDING) return others;
 		this.#canaryDue -= 1;
 		return chosen;
 	}
@@ -99,10 +100,10 @@ export class WeightedStrategy extends Strategies.Base {
 	}
 
 	#record(endpoint: ServiceEndpoint): ServiceRecord | undefined {
-		const { discoverer } = this.registry;
-		if (!(discoverer instanceof EtcdDiscoverer) || !endpoint.service) return undefined;
+		const { weights } = this.registry.discoverer as { weights?: unknown };
+		if (!(weights instanceof ServiceWeights) || !endpoint.service) return undefined;
 		const { name, version } = endpoint.service;
-		return discoverer.weights.get(serviceKeyName(name, version), endpoint.id);
+		return weights.get(serviceKeyName(name, version), endpoint.id);
 	}
 }
 

@@ -154,7 +154,7 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		assert.deepEqual(lost, []);
 	});
 
-	it("stops the older process when two use one node id, with a message that says so", async () => {
+	it("stops the older process when two use one node id, with a message that says so (defect 6)", async () => {
 		const [one] = await start("one");
 		const older = await spawn("twin");
 		await until("one sees the twin", () => sees(one, "twin"));
@@ -166,7 +166,7 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		assert.equal(await one.call("greeter.where", {}, { nodeID: "twin" }), "twin");
 	});
 
-	it("puts its keys back when somebody deletes them, and nobody loses the node", async () => {
+	it("puts its keys back when somebody deletes them, and nobody loses the node (defect 5)", async () => {
 		const [one, two] = await start("one", "two");
 		const lease = discovererOf(two).link.lease;
 

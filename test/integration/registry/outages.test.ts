@@ -42,7 +42,7 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		return { servers, nats, etcd, nodes, start, one: nodes[0] as ServiceBroker, two: nodes[1] as ServiceBroker };
 	}
 
-	it("longer than the lease, by a stopped etcd, evicts nobody and fails no call", async () => {
+	it("longer than the lease, by a stopped etcd, evicts nobody and fails no call (defect 2)", async () => {
 		const { etcd, one } = await cluster("one", "two", "three");
 		const lost = record(one, "$node.disconnected");
 		const load = new Load(one);
@@ -76,7 +76,7 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 
 		assert.deepEqual(load.failures, []);
 		assert.deepEqual(lost, []);
-		assert.equal(discovererOf(one).membership.heldCount, 0);
+		assert.equal(discovererOf(one).cluster.membership.heldCount, 0);
 	});
 
 	it("with loss of all data evicts nobody, and everybody registers again", async () => {
@@ -111,7 +111,7 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		await victim.kill();
 		await delay(100);
 		await etcd.start();
-		await until("the victim is removed", () => discovererOf(one).membership.get("victim") === undefined);
+		await until("the victim is removed", () => discovererOf(one).cluster.membership.get("victim") === undefined);
 		assert.ok(sees(one, "two"));
 	});
 
