@@ -5,10 +5,17 @@ import { ServiceBroker } from "moleculer";
 import type { EtcdDiscovererOptions, RegistryMixinOptions } from "../../mixins/etcd-registry/index.ts";
 import { EtcdDiscoverer, NatsTransporter, RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 
+const CALL_PAUSE = 20;
+
 /** The JSON argument. */
 export interface RegistryNodeOptions {
 	nodeID: string;
+	/** URL of NATS. */
 	nats: string;
+	/** How soon a silent NATS server counts as lost, in milliseconds. */
+	natsPingInterval?: number;
+	/** Call this node all the time, and print what fails. */
+	calls?: string;
 	discoverer: EtcdDiscovererOptions;
 	service?: RegistryMixinOptions;
 	namespace?: string;
@@ -24,7 +31,10 @@ const broker = new ServiceBroker({
 	nodeID: options.nodeID,
 	namespace: options.namespace ?? "",
 	logLevel: "warn",
-	transporter: new NatsTransporter({ url: options.nats }),
+	transporter: new NatsTransporter({
+		url: options.nats,
+		...(options.natsPingInterval ? { pingInterval: options.natsPingInterval } : {})
+	}),
 	registry: { discoverer: new EtcdDiscoverer(options.discoverer) }
 });
 
@@ -53,3 +63,10 @@ broker.createService({
 
 await broker.start();
 print("started", { pid: process.pid });
+
+while (options.calls) {
+	await broker
+		.call("greeter.where", {}, { nodeID: options.calls, timeout: 1000 })
+		.catch(error => print("failed", { message: String(error) }));
+	await delay(CALL_PAUSE);
+}
