@@ -21,8 +21,8 @@ export const registryCommands = [
 	{
 		command: "registry [verb] [service] [node] [weight]",
 		description: "Show the etcd registry, or `registry weight <service> <node> <n>`",
-		async action(broker: ServiceBroker, args: Arguments, { table }: Helpers): Promise<void> {
-			console.log(await run(broker, args, table));
+		async action(broker: ServiceBroker, args: unknown, { table }: Helpers): Promise<void> {
+			console.log(await run(broker, args as Arguments, table));
 		}
 	}
 ];
