@@ -99,6 +99,7 @@ export const variables = {
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
 	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
+	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: string("", "Separates meshes that share one NATS and one etcd"),
 	SERVICEDIR: string(
 		"services",
@@ -112,6 +113,9 @@ export const variables = {
 	),
 	NATS_URL: url(["nats", "tls"], "", "NATS server; empty: no transporter, one process"),
 	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
+	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),
+	ETCD_PASSWORD: string("", "Password of ETCD_USERNAME"),
+	ETCD_CA_FILE: string("", "PEM file of the authority that signed etcd's certificate, for https endpoints"),
 	REDIS_URL: url(
 		["redis", "rediss"],
 		"",

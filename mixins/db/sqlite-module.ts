@@ -110,16 +110,19 @@ class SqliteConnection {
 		callback();
 	}
 
-	/** Runs a statement that returns no rows; `this` of the callback has `lastID` and `changes`. */
-	run(sql: string, ...rest: [Values, Callback]): void {
-		this.all(sql, ...rest);
+	/** Runs a statement; `this` of the callback has `lastID` and `changes`, rows there are none. */
+	run(sql: string, values: Values, callback: Callback): void {
+		this.#execute(sql, values).then(
+			({ statement }) => callback.call(statement, null),
+			error => callback.call(new Statement(), error)
+		);
 	}
 
 	/** Runs a statement and hands its rows to the callback. */
 	all(sql: string, ...rest: [Values, Callback] | [Callback]): void {
 		const [values, callback] = rest.length === 2 ? rest : [[], rest[0]];
 		this.#execute(sql, values).then(
-			({ rows, statement }) => callback.call(statement, null, rows),
+			({ statement, rows }) => callback.call(statement, null, rows),
 			error => callback.call(new Statement(), error)
 		);
 	}
@@ -150,8 +153,11 @@ class SqliteConnection {
 	#step(handle: DatabaseSync, sql: string, values: Values): Outcome {
 		if (this.#closed) throw new SqliteError(MISUSE, "the connection is closed");
 
-		const { statement, returnsRows } = this.#prepare(handle, sql);
 		const outcome: Outcome = { rows: [], statement: new Statement() };
+		// Sequelize rolls back also when BEGIN failed or SQLite itself has rolled back.
+		if (/^\s*ROLLBACK;?\s*$/i.test(sql) && !handle.isTransaction) return outcome;
+
+		const { statement, returnsRows } = this.#prepare(handle, sql);
 		const inputs = toInputs(values) as SQLInputValue[];
 		if (returnsRows) {
 			outcome.rows = statement.all(...inputs).map(toRow);
