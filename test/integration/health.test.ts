@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { ServiceBroker } from "moleculer";
 import { startNats } from "../../scripts/servers/nats.ts";
@@ -39,6 +41,17 @@ describe("The health check of a node without HTTP", await requireServers("nats")
 		assert.deepEqual(await check(env), { code: 0, output: "" });
 		assert.equal(asked, 1);
 		assert.equal(node.broker.registry.nodes.count(), 1);
+	});
+
+	it("succeeds for a note node as npm run node starts it", async t => {
+		await using nats = await startNats();
+		const DATA_DIR = mkdtempSync(join(tmpdir(), "notemesh-health-"));
+		t.after(() => rmSync(DATA_DIR, { recursive: true, force: true }));
+		const env = { NATS_URL: nats.url, SERVICEDIR: "services/note", NODE_NAME: "note-1", DATA_DIR };
+		const runner = ["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"];
+		await using node = spawnNode({ args: [...runner, "--mask", "**/*.service.ts"], env });
+		await node.waitForLine(/started successfully/);
+		assert.deepEqual(await check(env), { code: 0, output: "" });
 	});
 
 	it("fails with the service's reason when the service is not ready", async () => {
