@@ -1,11 +1,8 @@
 #!/usr/bin/env bash
 # Installs Debian packages without starting the services they bring: install-debian.sh <package>...
-# Needs root. Parallel runs wait for each other.
+# Needs root, unless all are there already. Parallel runs wait for each other.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
-
-exec 9>/run/notemesh-install.lock
-flock 9
 
 missing=()
 for package in "$@"; do
@@ -13,6 +10,9 @@ for package in "$@"; do
 	[ "$status" = installed ] || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
+
+exec 9>/run/notemesh-install.lock
+flock 9
 
 # 101 = "action forbidden by policy" (invoke-rc.d): nothing is started by the installation.
 policy=/usr/sbin/policy-rc.d
