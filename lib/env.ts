@@ -143,9 +143,10 @@ export type Env = { [Name in keyof typeof variables]: ReturnType<(typeof variabl
 
 /**
  * Reads and validates the environment.
+ * @param needs what the caller can not do without: signing keys, unless it signs nothing (a migration)
  * @throws one error that names every bad variable and its rule
  */
-export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
+export function readEnv(source: NodeJS.ProcessEnv = process.env, needs = { keys: true }): Env {
 	const problems: string[] = [];
 	const entries = Object.entries(variables).map(([name, variable]) => {
 		const raw = source[name]?.trim();
@@ -159,7 +160,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	});
 	const env = Object.fromEntries(entries) as Env;
 
-	const mustHaveKeys = env.NODE_ENV === "production" || !isEmbedded(env);
+	const mustHaveKeys = needs.keys && (env.NODE_ENV === "production" || !isEmbedded(env));
 	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
 
 	if (problems.length > 0)

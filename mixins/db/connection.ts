@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { Connection } from "mysql2";
 import { type Options, Sequelize } from "sequelize";
-import { parseMysqlUrl, withoutPassword } from "./mysql-url.ts";
+import { parseMysqlUrl } from "./mysql-url.ts";
 import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
 import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
 
@@ -126,9 +126,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 
 function open(url: string, options: ConnectionOptions): Pool {
 	const sqlite = SQLITE_URL.exec(url)?.[1];
-	if (sqlite) return openSqlite(sqlite, options);
-	if (/^(?:mysql|mariadb):\/\//.test(url)) return openMysql(url, options);
-	throw new Error(`Unknown database URL ${withoutPassword(url)}: sqlite:<file> or mysql://<host>/<database> expected`);
+	return sqlite ? openSqlite(sqlite, options) : openMysql(url, options);
 }
 
 /**

@@ -1,6 +1,8 @@
+import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
+import type { TestContext } from "node:test";
 import { format } from "node:util";
-import { Loggers, ServiceBroker } from "moleculer";
+import { type Errors, Loggers, ServiceBroker } from "moleculer";
 
 /** A line that a broker or one of its services has logged. */
 export interface LogLine {
@@ -46,4 +48,19 @@ export class Log extends Loggers.Base<{ level?: "debug" }> {
 /** A broker that keeps its log and prints nothing. */
 export function quietBroker(log = new Log()): ServiceBroker {
 	return new ServiceBroker({ logger: log, registry: { stopDelay: 0 } });
+}
+
+/** The same, stopped when the test is over. */
+export function brokerFor(t: TestContext, log = new Log()): ServiceBroker {
+	const broker = quietBroker(log);
+	t.after(() => broker.stop());
+	return broker;
+}
+
+/** Checks code and type of an error, for `assert.rejects`. */
+export function typed(code: number, type: string): (error: Partial<Errors.MoleculerError>) => true {
+	return error => {
+		assert.deepEqual([error.code, error.type], [code, type]);
+		return true;
+	};
 }

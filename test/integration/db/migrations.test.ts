@@ -172,3 +172,58 @@ await onEachDatabase("Migrations", databases => {
 		]);
 	});
 });
+
+await onEachDatabase("The migrate script", databases => {
+	const run = async (url: string, ...args: string[]) => {
+		const script = spawnNode({ args: ["scripts/migrate.ts", ...args], env: { DATABASE_URL: url } });
+		const { code } = await script.exited;
+		return { code, lines: script.lines };
+	};
+	const missing = async () => (await databases.create()).replace(/test_\d+$|\d+\.sqlite$/, "new_{service}");
+
+	it("goes up, tells the status and goes down, per service or for all, in databases that were missing", async () => {
+		const url = await missing();
+		const up = await run(url, "up");
+		assert.equal(up.code, 0, up.lines.join("\n"));
+		assert.deepEqual(
+			up.lines.filter(line => !line.includes(" created ")),
+			[
+				"note: applied 2026-11-21-01-create-notes",
+				"user: applied 2026-11-21-01-create-users",
+				"user: applied 2026-11-21-02-create-sessions"
+			]
+		);
+		assert.deepEqual((await run(url, "up")).lines, ["note: nothing applied", "user: nothing applied"]);
+		assert.deepEqual((await run(url, "down", "2", "user")).lines, [
+			"user: taken back 2026-11-21-02-create-sessions",
+			"user: taken back 2026-11-21-01-create-users"
+		]);
+		assert.deepEqual((await run(url, "status")).lines, [
+			"note: applied 2026-11-21-01-create-notes",
+			"note: nothing pending",
+			"user: nothing applied",
+			"user: pending 2026-11-21-01-create-users",
+			"user: pending 2026-11-21-02-create-sessions"
+		]);
+	});
+
+	for (const args of [[], ["sideways"], ["up", "nobody"], ["down", "-1"], ["down", "1.5"]]) {
+		it(`explains itself and exits with 1 for: ${args.join(" ") || "nothing"}`, async () => {
+			const { code, lines } = await run(await missing(), ...args);
+			assert.equal(code, 1);
+			assert.match(lines.join("\n"), /^Usage: node scripts\/migrate\.ts/m);
+		});
+	}
+
+	it("exits with 1 and the reason when it fails", async () => {
+		for (const [url, reason] of [
+			["mysql://root@127.0.0.1:1/x", /ECONNREFUSED/],
+			["sqlite:/dev/null/x.sqlite", /ENOTDIR|EEXIST/],
+			["oracle://x", /Unknown database URL/]
+		] as const) {
+			const { code, lines } = await run(url, "up");
+			assert.equal(code, 1);
+			assert.match(lines.join("\n"), reason);
+		}
+	});
+});

@@ -49,7 +49,7 @@ await onEachDatabase("The models", databases => {
 		const { id } = (await users.create(user)).get();
 		const row = (await users.findByPk(id, { rejectOnEmpty: true })).get();
 		const { created_at, updated_at, ...rest } = row;
-		assert.deepEqual(rest, { id, ...user, avatar: "" });
+		assert.deepEqual(rest, { id, ...user, role: "user", avatar: "" });
 		assert.ok(created_at instanceof Date && updated_at instanceof Date);
 	});
 

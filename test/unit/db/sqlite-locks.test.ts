@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, it, type TestContext } from "node:test";
 import { ForeignKeyConstraintError, QueryTypes, type Sequelize, TimeoutError, type Transaction } from "sequelize";
 import { acquire, type ConnectionOptions, type SharedConnection } from "../../../mixins/db/connection.ts";
@@ -109,6 +110,19 @@ describe("Writing to a SQLite file", () => {
 			assert.deepEqual([await values(transaction), await values()], [[1], [0]]);
 		});
 		assert.deepEqual(await values(), [1]);
+	});
+
+	it("is reserved for a transaction from its first statement on, also against other processes", async t => {
+		const other = new DatabaseSync(file);
+		t.after(() => other.close());
+		await sequelize.transaction(async transaction => {
+			assert.deepEqual(await values(transaction), [0]);
+			// Could it write here, our write after the read would be lost or refused.
+			assert.throws(() => other.exec("UPDATE counters SET value = 50"), /locked/);
+			await increment(transaction);
+		});
+		other.exec("UPDATE counters SET value = value + 1");
+		assert.deepEqual(await values(), [2]);
 	});
 
 	it("is free again after a transaction whose COMMIT fails", async () => {
