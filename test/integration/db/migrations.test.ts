@@ -219,7 +219,7 @@ await onEachDatabase("The migrate script", databases => {
 		for (const [url, reason] of [
 			["mysql://root@127.0.0.1:1/x", /ECONNREFUSED/],
 			["sqlite:/dev/null/x.sqlite", /ENOTDIR|EEXIST/],
-			["oracle://x", /Unknown database URL/]
+			["oracle://x", /DATABASE_URL must be a URL/]
 		] as const) {
 			const { code, lines } = await run(url, "up");
 			assert.equal(code, 1);
