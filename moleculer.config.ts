@@ -21,8 +21,9 @@ export function brokerOptions(env: Env): BrokerOptions {
 		tracing: {
 			enabled: Boolean(agentHost),
 			sampling: { rate: env.JAEGER_SAMPLE_RATE },
-			// moleculer records all parameters by default, passwords included.
+			// moleculer records all parameters by default, passwords included, and with a refusal what was refused.
 			tags: { action: { params: false }, event: { params: false } },
+			errorFields: ["name", "message", "code", "type"],
 			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
 		},
 		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, ...registryCommands] },
