@@ -122,7 +122,7 @@ export const variables = {
 		"Redis for what several api nodes share (rate limits); empty: memory of each node"
 	),
 	JWT_KEYS: signingKeys(
-		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required in production and on MySQL"
+		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
 	),
 	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
 	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),
@@ -143,10 +143,9 @@ export type Env = { [Name in keyof typeof variables]: ReturnType<(typeof variabl
 
 /**
  * Reads and validates the environment.
- * @param needs what the caller can not do without: signing keys, unless it signs nothing (a migration)
  * @throws one error that names every bad variable and its rule
  */
-export function readEnv(source: NodeJS.ProcessEnv = process.env, needs = { keys: true }): Env {
+export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	const problems: string[] = [];
 	const entries = Object.entries(variables).map(([name, variable]) => {
 		const raw = source[name]?.trim();
@@ -159,9 +158,6 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env, needs = { keys:
 		}
 	});
 	const env = Object.fromEntries(entries) as Env;
-
-	const mustHaveKeys = needs.keys && (env.NODE_ENV === "production" || !isEmbedded(env));
-	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
 
 	if (problems.length > 0)
 		throw new Error(`The environment is not valid:\n${problems.map(line => `  - ${line}`).join("\n")}`);

@@ -216,10 +216,13 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		}
 	},
 
+	created() {
+		this.accessTokens = accessTokens(signingKeys(env()));
+	},
+
 	async started() {
 		this.users = userStore(this.models.user);
 		this.sessions = sessionStore(this.models.session);
-		this.accessTokens = accessTokens(signingKeys(env()));
 		this.passwordMatches = await passwordCheck();
 	}
 };

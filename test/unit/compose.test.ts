@@ -132,9 +132,15 @@ describe("docker-compose.yml", () => {
 				[]
 			);
 			const env = readEnv(set);
-			assert.equal(env.JWT_KEYS.length, 1);
 			if (service.command === undefined) assert.ok(existsSync(env.SERVICEDIR), env.SERVICEDIR);
 		});
+
+	it("gives the signing key to those who sign or verify only", () => {
+		const holders = ours.filter(
+			([, service]) => readEnv(environmentOf(service, { ...example, ...secrets })).JWT_KEYS.length > 0
+		);
+		assert.deepEqual(holders.map(([name]) => name).sort(), ["api", "user"]);
+	});
 
 	it("gives each data service the password of its own database user only", () => {
 		const passwords = ours.map(([name, service]) => {
