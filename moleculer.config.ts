@@ -3,6 +3,8 @@ import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { sealedPackets } from "./lib/sealed-packets.ts";
+import { natsOptions } from "./lib/server-options.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
 /** The broker's options; only what differs from moleculer's defaults. */
@@ -13,7 +15,8 @@ export function brokerOptions(env: Env): BrokerOptions {
 		namespace: env.MESH_NAME,
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
-		transporter: env.NATS_URL ? { type: "NATS", options: { url: env.NATS_URL } } : null,
+		transporter: env.NATS_URL ? { type: "NATS", options: natsOptions(env) } : null,
+		middlewares: env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : [],
 		registry: {
 			discoverer:
 				env.ETCD_ENDPOINTS.length > 0 ? { type: "Etcd3", options: { etcd: { hosts: env.ETCD_ENDPOINTS } } } : "Local"

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { RequestListener, Server } from "node:http";
 import type { Context, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
@@ -7,16 +8,24 @@ import { type Identity, identityError } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { apiError, type Readiness } from "./api.contract.ts";
+import { type Admission, type Attempt, admission } from "./admission.ts";
+import { apiError, docsFile, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
+import { docsAsset } from "./docs.ts";
 import { failure, success } from "./envelope.ts";
+import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { checkMediaType, requestParams } from "./params.ts";
-import { type RateLimit, rateLimit } from "./rate-limit.ts";
-import { methodsOf, type RouteDefinition, routes } from "./routes.ts";
+import { allRoutes, methodsOf, type RouteDefinition, routeOf, routes } from "./routes.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
+
+/** A request on its way through the gateway. */
+interface Request extends IncomingRequest {
+	/** The try of a password that it makes. */
+	attempt?: Attempt;
+}
 
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
@@ -28,7 +37,7 @@ interface ApiMethods {
 interface ApiVars {
 	tokens: AccessTokens;
 	revoked: RevokedSessions;
-	limits: { all: RateLimit; guarded: RateLimit };
+	admission: Admission;
 	resync: NodeJS.Timeout;
 }
 
@@ -57,7 +66,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			{
 				path: "/",
 				aliases: Object.fromEntries(
-					routes.flatMap(route => {
+					allRoutes.flatMap(route => {
 						const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
 						return methods.map(method => [`${method} ${route.path}`, { ...route, method }]);
 					})
@@ -72,28 +81,32 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 					this: ApiVars & ApiMethods,
 					_ctx: Context,
 					_route: unknown,
-					req: IncomingRequest,
+					req: Request,
 					res: GatewayResponse,
 					alias: RoutedAlias
 				) {
 					// moleculer-web looks OPTIONS up as the method that a preflight asks for, and would run that action.
 					if (req.method !== alias.method) throw this.refuseMethod(req, res);
-					const limit = alias.guarded ? this.limits.guarded : this.limits.all;
-					await limit.count(req.socket.remoteAddress ?? "", res);
 					checkMediaType(req, alias);
 					const { params, body } = req.$params as { params: Record<string, unknown>; body: unknown };
-					req.$params = requestParams(alias.method, params, body, searchOf(req));
+					const merged = requestParams(alias.method, params, body, searchOf(req));
+					req.$params = merged;
+					if (alias.attempt === "username") {
+						if (typeof merged.username !== "string") return;
+						req.attempt = await this.admission.attempt(`name ${merged.username}`, req, res);
+					}
 				},
 
-				onAfterCall(
+				async onAfterCall(
 					ctx: Context<unknown, Record<string, unknown>>,
 					_route: unknown,
-					req: IncomingRequest,
+					req: Request,
 					_res: unknown,
 					data: unknown
 				) {
 					const { status, location, envelope } = req.$alias as RoutedAlias;
 					const fields = data as Record<string, unknown>;
+					await req.attempt?.succeeded();
 					if (status) ctx.meta.$statusCode = status;
 					if (location) ctx.meta.$location = location(fields);
 					if (envelope === "none") return data;
@@ -104,17 +117,25 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			}
 		],
 
-		onError(
-			this: { logger: { error(...args: unknown[]): void } },
-			req: IncomingRequest,
-			res: GatewayResponse,
-			error: unknown
-		) {
+		onError(this: { logger: { error(...args: unknown[]): void } }, req: Request, res: GatewayResponse, error: unknown) {
 			if (res.headersSent) return;
 			const { status, body, headers } = failure(error);
+			if (status >= 500) req.attempt?.unjudged();
 			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
+		}
+	},
+
+	hooks: {
+		before: {
+			/** Before moleculer-web looks at the request: what is refused here costs nothing more, an unread body included. */
+			async rest(this: ApiVars, ctx: Context<{ req: IncomingRequest; res: GatewayResponse }>) {
+				const { req, res } = ctx.params;
+				res.setHeader("X-Request-ID", ctx.requestID as string);
+				const [path = ""] = (req.url ?? "").split("?");
+				await this.admission.request(req, res, routeOf(req.method ?? "", path));
+			}
 		}
 	},
 
@@ -147,7 +168,16 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			}
 		},
 
-		openapi: { handler: () => openapi(routes, packageJson.version) }
+		openapi: { handler: () => openapi(routes, packageJson.version) },
+
+		docs: {
+			params: docsFile,
+			handler(ctx: Context<{ file?: string }, Record<string, unknown>>): Buffer {
+				const { content, type, headers } = docsAsset(ctx.params.file ?? "");
+				Object.assign(ctx.meta, { $responseType: type, $responseHeaders: headers });
+				return content;
+			}
+		}
 	},
 
 	events: {
@@ -160,19 +190,27 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	methods: {
+		/** Called by moleculer-web before it listens. */
+		createServer(this: { server: Server; isHTTPS: boolean; httpHandler: RequestListener }) {
+			this.server = httpServer(this.httpHandler, env().CORS_ORIGINS);
+			this.isHTTPS = false;
+		},
+
 		/** Called by moleculer-web on routes with `authentication`. @throws UNAUTHENTICATED, FORBIDDEN */
 		async authenticate(
 			_ctx: Context,
 			_route: unknown,
-			req: IncomingRequest,
-			_res: GatewayResponse,
+			req: Request,
+			res: GatewayResponse,
 			alias: RoutedAlias
 		): Promise<Identity | null> {
 			if (!alias.auth) return null;
 			const token = tokenOf(req);
 			const identity = token ? await this.tokens.verify(token) : null;
 			if (!identity || this.revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
+			await this.admission.user(identity.id, res);
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
+			if (alias.attempt === "user") req.attempt = await this.admission.attempt(`user ${identity.id}`, req, res);
 			return identity;
 		},
 
@@ -205,14 +243,11 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	created() {
-		const { PORT, HOST, ACCESS_TOKEN_SECONDS, REDIS_URL, RATE_LIMIT_PER_MINUTE, LOGIN_LIMIT_PER_MINUTE } = env();
+		const { PORT, HOST, ACCESS_TOKEN_SECONDS } = env();
 		Object.assign(this.settings, { port: PORT, ip: HOST });
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
-		this.limits = {
-			all: rateLimit({ name: "all", limit: RATE_LIMIT_PER_MINUTE, redisUrl: REDIS_URL }),
-			guarded: rateLimit({ name: "guarded", limit: LOGIN_LIMIT_PER_MINUTE, redisUrl: REDIS_URL })
-		};
+		this.admission = admission(env(), this.broker);
 	},
 
 	started() {
@@ -221,8 +256,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 	stopped() {
 		clearInterval(this.resync);
-		this.limits.all.close();
-		this.limits.guarded.close();
+		this.admission.close();
 	}
 };
 

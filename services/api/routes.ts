@@ -30,6 +30,8 @@ export interface RouteDefinition {
 	envelope?: "none" | "tokens";
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
+	/** The parameter that names whose password is tried; "user": the signed-in user's. Wrong ones are backed off from. */
+	attempt?: "username" | "user";
 }
 
 export const routes: readonly RouteDefinition[] = [
@@ -65,7 +67,8 @@ export const routes: readonly RouteDefinition[] = [
 		result: user.tokensResult,
 		form: true,
 		envelope: "tokens",
-		guarded: true
+		guarded: true,
+		attempt: "username"
 	},
 	{
 		method: "POST",
@@ -93,7 +96,9 @@ export const routes: readonly RouteDefinition[] = [
 		action: "user.changePassword",
 		summary: "Change the password and end every login",
 		auth: true,
-		params: user.changePassword
+		params: user.changePassword,
+		guarded: true,
+		attempt: "user"
 	},
 	{
 		method: "POST",
@@ -169,15 +174,37 @@ export const routes: readonly RouteDefinition[] = [
 	}
 ];
 
+/** The page that shows the document to people, and its files: served like the routes, but no part of the API. */
+export const docsRoutes: readonly RouteDefinition[] = ["/docs", "/docs/:file"].map(path => ({
+	method: "GET",
+	path,
+	action: "api.docs",
+	summary: "The API's documentation",
+	auth: false,
+	params: api.docsFile,
+	envelope: "none"
+}));
+
+export const allRoutes: readonly RouteDefinition[] = [...routes, ...docsRoutes];
+
+/** The route that a request would take, for what must be known before the gateway has chosen it. */
+export function routeOf(method: string, path: string): RouteDefinition | undefined {
+	const served = method === "HEAD" ? "GET" : method;
+	return routesOf(path).find(route => route.method === served);
+}
+
 /** The methods that a path answers to, none for an unknown path. HEAD goes with GET. */
 export function methodsOf(path: string): string[] {
+	const methods = routesOf(path).map(route => route.method);
+	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+}
+
+function routesOf(path: string): RouteDefinition[] {
 	const asked = path.replace(/(.)\/$/, "$1").split("/");
-	const matches = (pattern: string) => {
+	return allRoutes.filter(({ path: pattern }) => {
 		const parts = pattern.split("/");
 		return (
 			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
 		);
-	};
-	const methods = routes.filter(route => matches(route.path)).map(route => route.method);
-	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+	});
 }
