@@ -3,10 +3,12 @@ const PACKAGES = {
 	"nats-server": { debian: "nats-server", homebrew: "nats-server" },
 	etcd: { debian: "etcd-server", homebrew: "etcd" },
 	mariadbd: { debian: "mariadb-server-core", homebrew: "mariadb" },
-	"redis-server": { debian: "redis-server", homebrew: "redis" }
+	"redis-server": { debian: "redis-server", homebrew: "redis" },
+	openssl: { debian: "openssl", homebrew: "openssl" },
+	chromium: { debian: "chromium", homebrew: "chromium" }
 };
 
-/** The executable of a server that Notemesh runs against. */
+/** The executable of a server that Notemesh runs against, or of a tool that its tests need. */
 export type ServerCommand = keyof typeof PACKAGES;
 
 /** The Debian packages that hold these servers. */

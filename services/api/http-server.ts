@@ -47,6 +47,7 @@ const securityHeaders = helmet({
 	crossOriginResourcePolicy: { policy: "same-origin" }
 });
 
+const JSON_TYPE = "application/json; charset=utf-8";
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key"];
 const ANSWER_HEADERS = [
@@ -107,7 +108,7 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
 	const body = bodyOf(message);
 	const head = [
 		`HTTP/1.1 ${status}`,
-		...["Content-Type: application/json; charset=utf-8", `Content-Length: ${Buffer.byteLength(body)}`],
+		...[`Content-Type: ${JSON_TYPE}`, `Content-Length: ${Buffer.byteLength(body)}`],
 		...["Connection: close", "X-Content-Type-Options: nosniff"]
 	];
 	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
@@ -115,8 +116,9 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
 
 /** RFC 9112 section 3.2: a request without Host is refused. */
 function refuseWithoutHost(res: ServerResponse): void {
-	res.writeHead(400, { "Content-Type": "application/json; charset=utf-8", Connection: "close" });
-	res.end(bodyOf("The Host header is missing"));
+	const body = bodyOf("The Host header is missing");
+	const headers = { "Content-Type": JSON_TYPE, "Content-Length": Buffer.byteLength(body), Connection: "close" };
+	res.writeHead(400, headers).end(body);
 }
 
 function bodyOf(message: string): string {
