@@ -94,7 +94,7 @@ async function countAndTell(limit: Limit, key: string, res: ServerResponse): Pro
 /** Names are text that a stranger chose: hashed they have a length, and Redis holds no list of who logged in from where. */
 function attemptKey(whose: string, address: string): string {
 	return createHash("sha256")
-		.update(`${whose.trim().normalize("NFC").toLowerCase()}\n${address}`)
+		.update(`${whose.normalize("NFC").toLowerCase()}\n${address}`)
 		.digest("base64url");
 }
 

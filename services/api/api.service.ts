@@ -93,7 +93,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 					req.$params = merged;
 					if (alias.attempt === "username") {
 						if (typeof merged.username !== "string") return;
-						req.attempt = await this.admission.attempt(`name ${merged.username}`, req, res);
+						req.attempt = await this.admission.attempt(`name ${merged.username.trim()}`, req, res);
 					}
 				},
 
