@@ -65,7 +65,7 @@ const url = (protocols: readonly string[], fallback: string, about: string): Var
 const origins = (about: string): Variable<string[]> => ({
 	parse: raw =>
 		splitList(raw).map(item => {
-			if (!URL.canParse(item) || new URL(item).origin !== item)
+			if (item.includes("*") || !URL.canParse(item) || new URL(item).origin !== item)
 				throw new Error("must be a list of origins such as https://notes.example.com, without a path or a wildcard");
 			return item;
 		}),
