@@ -144,6 +144,7 @@ export const variables = {
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
 	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
+	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: string("", "Separates meshes that share one NATS and one etcd"),
 	SERVICEDIR: string(
 		"services",
@@ -170,13 +171,15 @@ export const variables = {
 		"Keys `name:secret`, separated by commas, that seal packets between nodes; the first seals, all open. Empty: not sealed"
 	),
 	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
+	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),
+	ETCD_PASSWORD: string("", "Password of ETCD_USERNAME"),
 	REDIS_URL: url(
 		["redis", "rediss"],
 		"",
 		"Redis for what several api nodes share (rate limits); empty: memory of each node"
 	),
 	JWT_KEYS: signingKeys(
-		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required in production and on MySQL"
+		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
 	),
 	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
 	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),
@@ -228,9 +231,6 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 		}
 	});
 	const env = Object.fromEntries(entries) as Env;
-
-	const mustHaveKeys = env.NODE_ENV === "production" || !isEmbedded(env);
-	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
 
 	if (!env.TLS_CERT_FILE !== !env.TLS_KEY_FILE) problems.push("TLS_CERT_FILE and TLS_KEY_FILE must be set together");
 

@@ -15,9 +15,14 @@ export interface MysqlServer {
  * Reads `mysql://user:password@host:3306/database?ssl=true`; user, password and database may be percent-encoded. With TLS,
  * `ssl-ca` names the file of the authority that signed the server's certificate (else Node's authorities are asked), and
  * `ssl-cert` and `ssl-key` those of a client certificate.
- * @throws where one of these files can not be read
+ *
+ * @throws Error for any other kind of URL, and where one of these files can not be read
  */
 export function parseMysqlUrl(url: string): MysqlServer {
+	if (!/^(?:mysql|mariadb):\/\//.test(url))
+		throw new Error(
+			`Unknown database URL ${withoutPassword(url)}: sqlite:<file> or mysql://<host>/<database> expected`
+		);
 	const { hostname, port, username, password, pathname, searchParams } = new URL(url);
 	return {
 		host: hostname,

@@ -1,8 +1,10 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import cors from "cors";
 import helmet from "helmet";
-import { Code } from "./envelope.ts";
+import { apiError } from "./api.contract.ts";
+import { answerClientError } from "./client-error.ts";
+import { failure } from "./envelope.ts";
+import { newRequestId } from "./request.ts";
 
 /** What one client may hold of the server, and for how long. Times are in milliseconds. */
 export interface HttpLimits {
@@ -32,13 +34,6 @@ export const HTTP_LIMITS: HttpLimits = {
 	maxConnections: 10_000
 };
 
-/** What each error of node's HTTP parser is answered with. Whatever else it is: 400. */
-const refusals: Readonly<Record<string, readonly [status: string, message: string]>> = {
-	HPE_HEADER_OVERFLOW: ["431 Request Header Fields Too Large", "The headers are too large"],
-	HPE_CHUNK_EXTENSIONS_OVERFLOW: ["413 Payload Too Large", "The chunk extensions are too large"],
-	ERR_HTTP_REQUEST_TIMEOUT: ["408 Request Timeout", "The request took too long"]
-};
-
 /** This API is for programs: nothing in an answer may load, run, frame or be framed, and no answer is kept. */
 const securityHeaders = helmet({
 	contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
@@ -47,7 +42,6 @@ const securityHeaders = helmet({
 	crossOriginResourcePolicy: { policy: "same-origin" }
 });
 
-const JSON_TYPE = "application/json; charset=utf-8";
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key"];
 const ANSWER_HEADERS = [
@@ -75,7 +69,7 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
 	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);
 	server.on("checkExpectation", listener);
-	server.on("clientError", refuse);
+	server.on("clientError", (error, socket) => answerClientError(error, socket, newRequestId()));
 	return Object.assign(server, { maxRequestsPerSocket, maxConnections });
 }
 
@@ -98,29 +92,10 @@ function crossOrigin(
 	};
 }
 
-/** Answers what node could not read as HTTP, in our envelope, and closes: what follows on that connection is not trusted. */
-function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
-	if (error.code === "ECONNRESET" || !socket.writable) {
-		socket.destroy();
-		return;
-	}
-	const [status, message] = refusals[error.code ?? ""] ?? ["400 Bad Request", "The request is not valid HTTP"];
-	const body = bodyOf(message);
-	const head = [
-		`HTTP/1.1 ${status}`,
-		...[`Content-Type: ${JSON_TYPE}`, `Content-Length: ${Buffer.byteLength(body)}`],
-		...["Connection: close", "X-Content-Type-Options: nosniff"]
-	];
-	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
-}
-
 /** RFC 9112 section 3.2: a request without Host is refused. */
 function refuseWithoutHost(res: ServerResponse): void {
-	const body = bodyOf("The Host header is missing");
-	const headers = { "Content-Type": JSON_TYPE, "Content-Length": Buffer.byteLength(body), Connection: "close" };
-	res.writeHead(400, headers).end(body);
-}
-
-function bodyOf(message: string): string {
-	return JSON.stringify({ code: Code.ParamErr, message, data: { errors: [] } });
+	const { status, body } = failure(apiError("HOST_MISSING"));
+	const text = JSON.stringify(body);
+	const headers = { "X-Request-ID": newRequestId(), "Content-Length": Buffer.byteLength(text), Connection: "close" };
+	res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers }).end(text);
 }

@@ -187,24 +187,20 @@ export const docsRoutes: readonly RouteDefinition[] = ["/docs", "/docs/:file"].m
 
 export const allRoutes: readonly RouteDefinition[] = [...routes, ...docsRoutes];
 
-/** The route that a request would take, for what must be known before the gateway has chosen it. */
-export function routeOf(method: string, path: string): RouteDefinition | undefined {
-	const served = method === "HEAD" ? "GET" : method;
-	return routesOf(path).find(route => route.method === served);
-}
-
-/** The methods that a path answers to, none for an unknown path. HEAD goes with GET. */
-export function methodsOf(path: string): string[] {
-	const methods = routesOf(path).map(route => route.method);
-	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
-}
-
-function routesOf(path: string): RouteDefinition[] {
+/** The routes of a path, none for an unknown one. A path without parameters goes before one with them. */
+export function routesAt(path: string): RouteDefinition[] {
 	const asked = path.replace(/(.)\/$/, "$1").split("/");
-	return allRoutes.filter(({ path: pattern }) => {
+	const matches = (pattern: string) => {
 		const parts = pattern.split("/");
 		return (
 			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
 		);
-	});
+	};
+	const exact = allRoutes.filter(route => route.path === asked.join("/"));
+	return exact.length > 0 ? exact : allRoutes.filter(route => matches(route.path));
+}
+
+/** The methods that routes answer to. HEAD goes with GET. */
+export function methodsOf(routes: readonly RouteDefinition[]): string[] {
+	return routes.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
 }

@@ -7,8 +7,8 @@ import { identityOf, type Meta } from "../../lib/identity.ts";
 import { sealedPackets } from "../../lib/sealed-packets.ts";
 import { startNats } from "../../scripts/servers/nats.ts";
 import { quiet } from "../support/app.ts";
+import { Log, quietBroker } from "../support/log.ts";
 import { requireServers } from "../support/servers.ts";
-import { type LogLine, quietBroker } from "../support/things.ts";
 
 const OLD: SigningKey = { kid: "old", secret: "o".repeat(32) };
 const NEW: SigningKey = { kid: "new", secret: "n".repeat(32) };
@@ -79,8 +79,8 @@ describe("Sealed packets", () => {
 		});
 
 	it("are dropped with a warning where one bit, the type or the mesh is another", async t => {
-		const lines: LogLine[] = [];
-		const broker = quietBroker(lines);
+		const log = new Log();
+		const broker = quietBroker(log);
 		const { created, transporterSend, transporterReceive } = sealedPackets([NEW]) as unknown as {
 			created(broker: ServiceBroker): void;
 			transporterSend(next: (topic: string, data: Buffer) => void): (topic: string, data: Buffer, meta: object) => void;
@@ -107,7 +107,7 @@ describe("Sealed packets", () => {
 		for (const bytes of [Buffer.alloc(0), sealed.subarray(1), sealed.subarray(0, 31), Buffer.concat([sealed, sealed])])
 			receive("EVENT", bytes);
 		assert.equal(received.length, 1);
-		assert.equal(lines.filter(({ level }) => level === "warn").length, 1 + sealed.length + 4);
+		assert.equal(log.texts("warn").length, 1 + sealed.length + 4);
 	});
 });
 

@@ -11,6 +11,7 @@ const COMMANDS = {
 	etcd: "etcd",
 	mariadb: "mariadbd",
 	redis: "redis-server",
+	curl: "curl",
 	openssl: "openssl",
 	chromium: "chromium"
 } as const;
