@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
+import { sealedPackets } from "./lib/sealed-packets.ts";
+import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
@@ -15,7 +16,8 @@ export function brokerOptions(env: Env): BrokerOptions {
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
 		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
-		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
+		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
+		middlewares: env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : [],
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		requestTimeout: 10_000,
 		tracing: {
@@ -43,12 +45,13 @@ export function brokerOptions(env: Env): BrokerOptions {
 }
 
 function etcdRegistry(env: Env): BrokerOptions["registry"] {
-	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password, ETCD_CA_FILE } = env;
+	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password } = env;
+	const { ca, ...certificate } = tlsCertificates(env);
 	return {
 		discoverer: new EtcdDiscoverer({
 			endpoints,
 			...(username && { auth: { username, password } }),
-			...(ETCD_CA_FILE && { tls: { ca: readFileSync(ETCD_CA_FILE) } })
+			...(ca && endpoints.some(endpoint => endpoint.startsWith("https:")) && { tls: { ca, ...certificate } })
 		}),
 		strategy: WeightedStrategy,
 		strategyOptions: { preferZone: true }

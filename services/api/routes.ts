@@ -30,6 +30,8 @@ export interface RouteDefinition {
 	envelope?: "none" | "tokens";
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
+	/** The parameter that names whose password is tried; "user": the signed-in user's. Wrong ones are backed off from. */
+	attempt?: "username" | "user";
 }
 
 export const routes: readonly RouteDefinition[] = [
@@ -65,7 +67,8 @@ export const routes: readonly RouteDefinition[] = [
 		result: user.tokensResult,
 		form: true,
 		envelope: "tokens",
-		guarded: true
+		guarded: true,
+		attempt: "username"
 	},
 	{
 		method: "POST",
@@ -93,7 +96,9 @@ export const routes: readonly RouteDefinition[] = [
 		action: "user.changePassword",
 		summary: "Change the password and end every login",
 		auth: true,
-		params: user.changePassword
+		params: user.changePassword,
+		guarded: true,
+		attempt: "user"
 	},
 	{
 		method: "POST",
@@ -169,6 +174,19 @@ export const routes: readonly RouteDefinition[] = [
 	}
 ];
 
+/** The page that shows the document to people, and its files: served like the routes, but no part of the API. */
+export const docsRoutes: readonly RouteDefinition[] = ["/docs", "/docs/:file"].map(path => ({
+	method: "GET",
+	path,
+	action: "api.docs",
+	summary: "The API's documentation",
+	auth: false,
+	params: api.docsFile,
+	envelope: "none"
+}));
+
+export const allRoutes: readonly RouteDefinition[] = [...routes, ...docsRoutes];
+
 /** The routes of a path, none for an unknown one. A path without parameters goes before one with them. */
 export function routesAt(path: string): RouteDefinition[] {
 	const asked = path.replace(/(.)\/$/, "$1").split("/");
@@ -178,8 +196,8 @@ export function routesAt(path: string): RouteDefinition[] {
 			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
 		);
 	};
-	const exact = routes.filter(route => route.path === asked.join("/"));
-	return exact.length > 0 ? exact : routes.filter(route => matches(route.path));
+	const exact = allRoutes.filter(route => route.path === asked.join("/"));
+	return exact.length > 0 ? exact : allRoutes.filter(route => matches(route.path));
 }
 
 /** The methods that routes answer to. HEAD goes with GET. */
