@@ -32,6 +32,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	#keys!: KeyLayout;
 	#graceTimer: NodeJS.Timeout | undefined;
 	#quietUntil = 0;
+	#started = false;
 
 	/** @throws Error when an option makes no sense */
 	constructor(options: EtcdDiscovererOptions) {
@@ -73,8 +74,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	override async sendLocalNodeInfo(nodeID?: string): Promise<void> {
 		if (nodeID) return;
 		try {
-			if (this.broker.options.disableBalancer) await this.transit?.tx.makeBalancedSubscriptions();
-			if (this.registrar.isPresent && !this.broker.started) await this.registrar.leave();
+			if (this.#started && !this.broker.started) await this.registrar.leave();
 			else this.registrar.publish();
 		} catch (error) {
 			this.broker.broadcastLocal("$discoverer.error", { error, module: "discoverer", type: "failedSendInfo" });
@@ -148,11 +148,14 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		broker.middlewares.add({
 			name: "EtcdRegistry",
 			// `broker.start()` ends when the node's key is committed; without etcd it does not wait for long.
-			started: () => this.#withinStartTimeout(broker.transit ? this.link.settled() : Promise.resolve())
+			started: () => this.#withinStartTimeout(broker.transit ? this.registrar.settled() : Promise.resolve())
 		});
-		broker.localBus.on("$broker.started", () => this.registrar.announce());
+		broker.localBus.on("$broker.started", () => {
+			this.#started = true;
+			this.registrar.announce();
+		});
 		broker.localBus.on("$services.changed", ({ localService }: { localService: boolean }) => {
-			if (localService && broker.started) this.registrar.publishSoon();
+			if (localService) this.registrar.servicesChanged();
 		});
 	}
 

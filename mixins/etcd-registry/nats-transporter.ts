@@ -88,6 +88,15 @@ export class NatsTransporter extends Transporters.NATS {
 		);
 	}
 
+	// moleculer drops all queue subscriptions before it makes the new ones; requests in between would be lost.
+	override async makeBalancedSubscriptions(): Promise<void> {
+		const previous = this.subscriptions;
+		this.subscriptions = [];
+		await super.makeBalancedSubscriptions();
+		await this.client.flush();
+		await Promise.all(previous.map(subscription => subscription.drain()));
+	}
+
 	// The declared signature leaves the third argument out that the base class passes.
 	override async send(topic: string, data: Buffer, meta?: SendMeta): Promise<void> {
 		const packet = meta?.packet;

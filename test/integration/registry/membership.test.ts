@@ -10,6 +10,7 @@ import {
 	discovererOf,
 	etcdClient,
 	greeter,
+	makeNode,
 	record,
 	SHORT_TTL,
 	sees,
@@ -94,6 +95,21 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 			events.map(([, { reconnected }]) => reconnected),
 			[false]
 		);
+	});
+
+	it("shows a service as soon as it has started, so that nodes can depend on each other's services", async () => {
+		const first = makeNode(servers, {
+			nodeID: "first",
+			services: [greeter({}, "base"), { ...greeter({}, "top"), dependencies: ["middle"] }]
+		});
+		const second = makeNode(servers, {
+			nodeID: "second",
+			services: [{ ...greeter({}, "middle"), dependencies: ["base"] }]
+		});
+		nodes.push(first, second);
+
+		await Promise.all([first.start(), second.start()]);
+		await until("the last service is seen", () => sees(second, "first", "top"));
 	});
 
 	it("removes a node that leaves from all registries, and its keys from etcd", async () => {
