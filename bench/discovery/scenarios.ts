@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { BenchCluster, type BenchNode, type Calls, now } from "./cluster.ts";
 import type { Kind } from "./node.ts";
 
-const RATE = 30; // calls per second and caller
+const RATE = 50; // calls per second and caller
 const SETTLE = 2000;
 
 export interface Times {

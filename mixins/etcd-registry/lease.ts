@@ -1,10 +1,10 @@
 import type { KeepAliveStream } from "./client.ts";
 
-// Three renewals per lifetime, as etcd's own client does.
-const RENEWALS_PER_TTL = 3;
+// Two renewals fit in a lifetime, and a stalled etcd is noticed before the lease ends: after two intervals at the latest.
+const RENEWALS_PER_TTL = 2.5;
 
 /**
- * Renews a lease three times per TTL and settles when that is over: resolves when etcd says that the lease is gone,
+ * Renews a lease every 0.4 TTL and settles when that is over: resolves when etcd says that the lease is gone,
  * rejects when the stream breaks, when a renewal has no answer by the time of the next one, or with the signal's
  * reason.
  *
