@@ -20,6 +20,7 @@ export function keepAlive(
 ): Promise<void> {
 	return new Promise<void>((resolve, reject) => {
 		let answered = true;
+		let settled = false;
 
 		const renew = (): void => {
 			answered = false;
@@ -27,11 +28,14 @@ export function keepAlive(
 		};
 		const tick = (): void => {
 			// After a blocked event loop the answer may wait in the socket: let the poll phase read it first.
-			setImmediate(() => (answered ? renew() : settle(() => reject(new Error("etcd does not answer")))));
+			setImmediate(() => {
+				if (settled) return;
+				if (answered) renew();
+				else settle(() => reject(new Error("etcd does not answer")));
+			});
 		};
 		const timer = setInterval(tick, (ttl * 1000) / RENEWALS_PER_TTL);
 
-		let settled = false;
 		function settle(outcome: () => void): void {
 			if (settled) return;
 			settled = true;

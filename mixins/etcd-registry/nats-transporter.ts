@@ -44,7 +44,7 @@ export class NatsTransporter extends Transporters.NATS {
 	readonly #age = new RequestAge(sender => this.#clockOffset(sender));
 	#closing = false;
 
-	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a dead server in 20 s */
+	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a silent server within 30 s */
 	constructor(options: NatsTransporterOptions = "nats://localhost:4222") {
 		const given = typeof options === "string" ? { url: options } : options;
 		super({ pingInterval: 10_000, maxPingOut: 2, reconnectTimeWait: 250, reconnectJitter: 250, ...given });
@@ -56,6 +56,7 @@ export class NatsTransporter extends Transporters.NATS {
 			const client: NatsConnection = this.client;
 			client.subscribe(`${this.#inbox}.>`, { callback: (_error, message) => this.#replied(message) });
 			this.#followStatus(client);
+			this.broker.localBus.on("$node.disconnected", ({ node }: { node: { id: string } }) => this.#age.forget(node.id));
 		}
 		await super.onConnected(wasReconnect);
 	}

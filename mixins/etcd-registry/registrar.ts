@@ -136,11 +136,6 @@ export class Registrar {
 		await this.#inFlight.drained(this.#options.drainTimeout, fullName);
 	}
 
-	/** The service is gone from the broker, or comes back. */
-	serviceStopped(fullName: string): void {
-		this.#stopping.delete(fullName);
-	}
-
 	/** Somebody changed this node's service key: the weight is adopted, everything else is put back. */
 	adoptWeight(service: string, { weight }: ServiceRecord): void {
 		const record = this.#services.get(service);
@@ -214,6 +209,8 @@ export class Registrar {
 
 	#announcedInfo(): NodeInfo {
 		const info = this.#broker.getLocalNodeInfo() as unknown as NodeInfo;
+		const present = new Set(info.services.map(service => String(service.fullName)));
+		for (const name of this.#stopping) if (!present.has(name)) this.#stopping.delete(name); // it has stopped
 		return { ...info, services: info.services.filter(service => !this.#stopping.has(String(service.fullName))) };
 	}
 

@@ -63,6 +63,13 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 	it("by a frozen etcd, with all leases expired at once, holds everybody until they are back", async () => {
 		const { etcd, one, nodes } = await cluster("one", "two", "three");
 		const lost = record(one, "$node.disconnected");
+		const heard = record(
+			one,
+			"$discoverer.disconnected",
+			"$discoverer.connected",
+			"$discoverer.leaseLost",
+			"$node.held"
+		);
 		const load = new Load(one);
 
 		etcd.pause();
@@ -77,6 +84,10 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.deepEqual(load.failures, []);
 		assert.deepEqual(lost, []);
 		assert.equal(discovererOf(one).cluster.membership.heldCount, 0);
+		const names = new Set(heard.map(([name]) => name));
+		for (const name of ["$discoverer.disconnected", "$discoverer.connected", "$discoverer.leaseLost"]) {
+			assert.ok(names.has(name), `${name} was announced`);
+		}
 	});
 
 	it("with loss of all data evicts nobody, and everybody registers again", async () => {
