@@ -272,15 +272,13 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		await etcd.put("moleculer/nodes/later/1").value("null");
 
 		await start("two");
-		await etcd
-			.put("moleculer/nodes/odder/1")
-			.value(
-				JSON.stringify({
-					nodeID: "odder",
-					instanceID: "1",
-					info: { services: [{ name: "x", actions: 5, events: { a: 1 } }] }
-				})
-			);
+		await etcd.put("moleculer/nodes/odder/1").value(
+			JSON.stringify({
+				nodeID: "odder",
+				instanceID: "1",
+				info: { services: [{ name: "x", actions: 5, events: { a: 1 } }] }
+			})
+		);
 		await start("three");
 		const known = one.registry.nodes.toArray().map(node => node.id);
 		for (const id of ["one", "two", "three"]) assert.ok(known.includes(id));

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { ServiceBroker } from "moleculer";
 import { startEtcd } from "../../../scripts/servers/etcd.ts";
+import { temporaryFolder } from "../../../scripts/servers/leftovers.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
+import { freePort } from "../../support/processes.ts";
 import {
 	discovererOf,
 	etcdClient,
@@ -20,7 +25,12 @@ import {
 } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 
+const run = promisify(execFile);
 const HOLD = (SHORT_TTL + 1) * 1000;
+
+async function etcdctl(...args: string[]): Promise<void> {
+	await run("etcdctl", args, { env: { PATH: process.env.PATH, ETCDCTL_API: "3" } });
+}
 
 describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 	const cleanups: (() => Promise<unknown>)[] = [];
@@ -29,7 +39,8 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 	});
 
 	async function cluster(...ids: string[]) {
-		const [nats, etcd] = await Promise.all([startNats(), startEtcd()]);
+		const peerPort = await freePort();
+		const [nats, etcd] = await Promise.all([startNats(), startEtcd({ peerPort })]);
 		cleanups.push(() => Promise.all([nats.stop(), etcd.kill()]));
 		const servers = { nats, etcd };
 		const start = async (nodeID: string): Promise<ServiceBroker> => {
@@ -39,7 +50,16 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		};
 		const nodes = await Promise.all(ids.map(start));
 		for (const node of nodes) await until("all see all", () => ids.every(id => sees(node, id)));
-		return { servers, nats, etcd, nodes, start, one: nodes[0] as ServiceBroker, two: nodes[1] as ServiceBroker };
+		return {
+			peerPort,
+			servers,
+			nats,
+			etcd,
+			nodes,
+			start,
+			one: nodes[0] as ServiceBroker,
+			two: nodes[1] as ServiceBroker
+		};
 	}
 
 	it("longer than the lease, by a stopped etcd, evicts nobody and fails no call (defect 2)", async () => {
@@ -111,6 +131,33 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.deepEqual(load.failures, []);
 		assert.deepEqual(lost, []);
 		for (const node of nodes) assert.ok(["one", "two", "three"].every(id => sees(node, id)));
+	});
+
+	it("that ends with a restored backup, so that the revision goes back, is noticed and overcome", async () => {
+		const { etcd, peerPort, one, start } = await cluster("one", "two");
+		const client = etcdClient(etcd);
+		cleanups.push(async () => client.close());
+		const backup = join(temporaryFolder("backup"), "etcd.db");
+		const peers = `http://127.0.0.1:${peerPort}`;
+		await etcdctl("--endpoints", etcd.url, "snapshot", "save", backup);
+		await start("three");
+		for (let i = 0; i < 10; i++) await client.put("elsewhere").value(i);
+		const lost = record(one, "$node.disconnected");
+
+		await etcd.kill();
+		await etcd.wipe();
+		await etcdctl(
+			...["snapshot", "restore", backup, "--data-dir", etcd.dataDir, "--name", "etcd"],
+			...["--initial-cluster", `etcd=${peers}`, "--initial-advertise-peer-urls", peers]
+		);
+		await etcd.start();
+		await until("three has registered again", async () => {
+			return (await client.getAll().prefix("moleculer/nodes/three/").keys()).length === 1;
+		});
+		await start("four");
+		await until("the watch works: one sees four", () => sees(one, "four"));
+		assert.ok(sees(one, "three"));
+		assert.deepEqual(lost, []);
 	});
 
 	it("during which a node crashed removes that node, and no other, once the hold is over", async () => {
