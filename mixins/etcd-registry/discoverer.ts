@@ -8,6 +8,7 @@ import { type MemberView, memberViews } from "./members.ts";
 import { RegistryMetrics } from "./metrics.ts";
 import type { NoResponders } from "./nats-transporter.ts";
 import { type EtcdDiscovererOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { PendingChecks } from "./pending-checks.ts";
 import { Registrar } from "./registrar.ts";
 import { Requests } from "./requests.ts";
 import { ServiceWeights } from "./service-weights.ts";
@@ -163,8 +164,16 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		const { broker, metrics, cluster } = this;
 		const { localBus } = broker;
 		const { membership, suspects } = cluster;
+		const isJudged = (nodeID: string) => Date.now() >= this.#quietUntil && membership.get(nodeID) !== undefined;
+		const checks = new PendingChecks(this.options.suspects.checkAfter, nodeID => {
+			if (isJudged(nodeID)) suspects.check(nodeID);
+		});
 		const requests = new Requests(broker, {
-			answered: nodeID => suspects.answered(nodeID),
+			sent: nodeID => checks.sent(nodeID),
+			over: (nodeID, answered) => {
+				checks.over(nodeID, answered);
+				if (answered) suspects.answered(nodeID);
+			},
 			timedOut: nodeID => membership.get(nodeID) && suspects.timedOut(nodeID),
 			rerouted: () => metrics.count("reroutes")
 		});
@@ -174,8 +183,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		});
 		localBus.on("$transporter.noResponders", (signal: NoResponders) => {
 			const { nodeID, packet } = signal;
-			const quiet = Date.now() < this.#quietUntil;
-			if (packet === "REQ" && nodeID && !quiet && membership.get(nodeID)) suspects.noResponders(nodeID);
+			if (packet === "REQ" && nodeID && isJudged(nodeID)) suspects.noResponders(nodeID);
 			requests.noResponders(signal);
 		});
 		localBus.on("$transporter.lateRequest", () => metrics.count("lateRequests"));

@@ -49,6 +49,13 @@ export class Suspects {
 		this.#probe(nodeID, true);
 	}
 
+	/** The node owes an answer: is there anybody? Its silence proves nothing, it may be busy. */
+	async check(nodeID: string): Promise<void> {
+		if (this.#suspects.has(nodeID)) return;
+		const result = await this.#nodes.ping(nodeID, this.#options.pingTimeout);
+		if (result === "noResponders") this.noResponders(nodeID);
+	}
+
 	/** A request to the node had no answer within its time. */
 	timedOut(nodeID: string): void {
 		const timeouts = (this.#timeouts.get(nodeID) ?? 0) + 1;

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { type PingResult, Suspects } from "../../../mixins/etcd-registry/suspects.ts";
 
-const OPTIONS = { timeouts: 3, pingTimeout: 10, probe: { base: 1, max: 2 }, quietAfterReconnect: 0 };
+const OPTIONS = { checkAfter: 1, timeouts: 3, pingTimeout: 10, probe: { base: 1, max: 2 }, quietAfterReconnect: 0 };
 
 /** Suspects whose pings have the given results, the last one for ever, and what was done to the node. */
 function suspects(...results: PingResult[]) {
