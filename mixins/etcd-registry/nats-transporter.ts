@@ -91,6 +91,7 @@ export class NatsTransporter extends Transporters.NATS {
 
 	// moleculer drops all queue subscriptions before it makes the new ones; requests in between would be lost.
 	override async makeBalancedSubscriptions(): Promise<void> {
+		if (!this.connected) return; // it happens on the reconnect
 		const previous = this.subscriptions;
 		this.subscriptions = [];
 		await super.makeBalancedSubscriptions();
@@ -114,8 +115,9 @@ export class NatsTransporter extends Transporters.NATS {
 
 	/** Stops taking requests: everything sent before has been received, everything later gets "no responders". */
 	async refuseRequests(): Promise<void> {
-		for (const subscription of this.#requests.splice(0)) subscription.unsubscribe();
-		if (this.connected) await this.client?.flush();
+		// `drain` keeps taking what NATS had already sent; `unsubscribe` would drop it.
+		const requests = this.#requests.splice(0);
+		if (this.connected) await Promise.all(requests.map(subscription => subscription.drain()));
 	}
 
 	/** Whether the NATS server answers within `timeout` milliseconds. */
@@ -135,17 +137,17 @@ export class NatsTransporter extends Transporters.NATS {
 
 	#deadline(timeout: number | null | undefined): MsgHdrs {
 		const deadline = headers();
-		deadline.set(SENDER, encodeURIComponent(this.nodeID));
+		deadline.set(SENDER, encode(this.nodeID));
 		deadline.set(SENT_AT, String(Date.now()));
 		if (timeout && timeout > 0) deadline.set(TIMEOUT, String(timeout));
 		return deadline;
 	}
 
 	async #requested(message: Msg): Promise<void> {
-		const sender = decodeURIComponent(message.headers?.get(SENDER) ?? "");
-		const timeout = Number(message.headers?.get(TIMEOUT) || Number.POSITIVE_INFINITY);
-		const sentAt = Number(message.headers?.get(SENT_AT) ?? Number.NaN);
-		if (sender && !Number.isNaN(sentAt)) {
+		const sender = decode(message.headers?.get(SENDER) ?? "");
+		const timeout = Number(message.headers?.get(TIMEOUT)) || Number.POSITIVE_INFINITY;
+		const sentAt = Number(message.headers?.get(SENT_AT));
+		if (sender && sentAt > 0) {
 			const verdict = this.#age.isOlder(sender, sentAt, timeout);
 			if (verdict === true || (verdict !== false && (await verdict))) {
 				this.logger.warn(`A request of '${sender}' came after its deadline of ${timeout} ms and is not executed.`);

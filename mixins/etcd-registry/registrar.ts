@@ -177,7 +177,7 @@ export class Registrar {
 		await this.#streamsReceived(deadline);
 		const { tx } = this.#broker.transit ?? {};
 		if (this.#broker.options.disableBalancer) await tx?.makeBalancedSubscriptions();
-		if (tx instanceof NatsTransporter) await tx.refuseRequests();
+		if (tx instanceof NatsTransporter) await tx.refuseRequests().catch(error => this.#reportError(error));
 		const left = await this.#inFlight.drained(Math.max(0, deadline - Date.now()));
 		if (left > 0) this.#broker.logger.warn(`Leaving with ${left} request(s) still in progress.`);
 		await new Promise(resolve => setImmediate(resolve)); // the last responses are sent in this turn
