@@ -102,6 +102,9 @@ onBothShapes(
 			await send("POST", "/v1/user/refresh", { json: { refresh_token } });
 			await send("POST", "/v1/user/refresh", { json: { refresh_token: refresh_token.repeat(3) } });
 
+			// What the gateway keeps back, another node may send.
+			await assert.rejects(app().broker.call("user.login", { username, password: [PASSWORD] }));
+
 			// A database that fails in mid-work.
 			const again = remember(await login(), "second login");
 			for (const table of ["users", "sessions"]) {
