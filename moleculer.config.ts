@@ -3,6 +3,7 @@ import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
+import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
@@ -17,6 +18,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
 		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
+		validator: new DiscreetValidator(),
 		requestTimeout: 10_000,
 		tracing: {
 			enabled: Boolean(agentHost),

@@ -15,6 +15,7 @@ useEnvironment({ JWT_KEYS: `planted:${JWT_SECRET}` });
 
 const PASSWORD = "planted password";
 const NEXT_PASSWORD = "planted successor";
+const NUMBER = 72_616_263_646_566;
 const SEARCH = "planted-search-key";
 
 /** What was logged and traced, as deep as any logger writes it. */
@@ -48,7 +49,7 @@ const options: BrokerOptions = {
 
 onBothShapes(
 	app => {
-		const secrets: Record<string, string> = { PASSWORD, NEXT_PASSWORD, JWT_SECRET };
+		const secrets: Record<string, string> = { PASSWORD, NEXT_PASSWORD, NUMBER: `${NUMBER}`, JWT_SECRET };
 		const answers: Answer[] = [];
 		let client: Client;
 		let username: string;
@@ -94,6 +95,7 @@ onBothShapes(
 			await send("POST", "/v1/user/register", { json: { username, password: PASSWORD.repeat(20) } });
 			await send("POST", "/v1/user/register", { json: { username: "", password: PASSWORD, role: "admin" } });
 			await send("POST", "/v1/user/register", { json: { username: `${username}2`, password: [PASSWORD] } });
+			await send("POST", "/v1/user/register", { json: { username: `${username}2`, password: NUMBER } });
 			await send("POST", "/v1/user/register", { raw: `{"username":"a","password":"${PASSWORD}"`, headers });
 			await send("POST", "/v1/user/register", { raw: `username=a&password=${PASSWORD}%`, headers });
 			await send("POST", `/v1/user/login?password=${encodeURIComponent(PASSWORD)}`, { json: {} });
