@@ -37,9 +37,17 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 				cookie: { type: "apiKey", in: "cookie", name: "jwt" }
 			},
 			schemas: {
-				Failure: envelope({ description: "null, or `errors` on code 10002" }),
+				Failure: envelope({
+					description: "`errors` with code 10002, the `version` that is good with 10008, else null",
+					anyOf: [
+						{ type: "null" },
+						{ $ref: "#/components/schemas/FieldErrors" },
+						{ type: "object", required: ["version"], properties: { version: { type: "integer" } } }
+					]
+				}),
 				FieldErrors: {
 					type: "object",
+					required: ["errors"],
 					properties: { errors: { type: "array", items: { $ref: "#/components/schemas/FieldError" } } }
 				},
 				FieldError: {
@@ -62,7 +70,10 @@ function operation(route: RouteDefinition): Schema {
 		...parametersAndBody(route),
 		responses: {
 			[status]: { description: "Success", content: json(successBody(route)) },
-			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)]))
+			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)])),
+			...(route.unavailable && {
+				503: { description: errorAnswers[503], content: json(jsonSchema(route.unavailable)) }
+			})
 		}
 	};
 }
@@ -104,15 +115,15 @@ function parametersAndBody({ path, method, params = {}, form }: RouteDefinition)
 function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 	const data = result ? jsonSchema(result) : { type: kind === "none" ? "object" : "null" };
 	if (kind === "none") return data;
-	return kind === "tokens" ? { allOf: [envelope(data), jsonSchema({ ...result })] } : envelope(data);
+	if (kind !== "tokens") return envelope(data);
+	const { user_id: _, ...atTheTop } = { user_id: undefined, ...result };
+	return { allOf: [envelope(data), jsonSchema(atTheTop)] };
 }
 
-function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
-	const codes = new Set<keyof typeof errorAnswers>([429, 500, 503, 504]);
+function errorsOf({ auth, role, params, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
+	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
 	if (role) codes.add(403);
-	if (params) codes.add(400).add(422);
-	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
 	if (action === "user.register" || action === "note.update") codes.add(409);
 	if (params && "note_id" in params) codes.add(404);
 	return [...codes].sort();
