@@ -107,12 +107,11 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 	return kind === "tokens" ? { allOf: [envelope(data), jsonSchema({ ...result })] } : envelope(data);
 }
 
-function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
-	const codes = new Set<keyof typeof errorAnswers>([429, 500, 503, 504]);
+/** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
+function errorsOf({ auth, role, params, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
+	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
 	if (role) codes.add(403);
-	if (params) codes.add(400).add(422);
-	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
 	if (action === "user.register" || action === "note.update") codes.add(409);
 	if (params && "note_id" in params) codes.add(404);
 	return [...codes].sort();
