@@ -104,7 +104,9 @@ function parametersAndBody({ path, method, params = {}, form }: RouteDefinition)
 function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 	const data = result ? jsonSchema(result) : { type: kind === "none" ? "object" : "null" };
 	if (kind === "none") return data;
-	return kind === "tokens" ? { allOf: [envelope(data), jsonSchema({ ...result })] } : envelope(data);
+	if (kind !== "tokens") return envelope(data);
+	const { token, expire, refresh_token } = result ?? {};
+	return { allOf: [envelope(data), jsonSchema({ token, expire, refresh_token })] };
 }
 
 /** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
