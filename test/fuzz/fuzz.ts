@@ -30,11 +30,12 @@ export async function fuzz(client: Client, { requests, seed }: FuzzOptions): Pro
 	const document = JSON.parse((await client.send("GET", "/openapi.json")).text) as OpenApiDocument;
 	const operations = operationsOf(document);
 	const contract = contractOf(document);
+	const foreign = await newNote(client, await client.newUser());
 	const numRuns = Math.ceil(requests / operations.length);
 
 	return Promise.all(
 		operations.map(async (operation, index) => {
-			const world = await newWorld(client);
+			const world = await newWorld(client, foreign);
 			const row: FuzzRow = { operation: operation.operationId, requests: 0, statuses: {}, slowestMs: 0 };
 			const details = await fc.check(
 				fc.asyncProperty(requestsTo(operation), async request => {
@@ -61,12 +62,10 @@ interface World {
 	send(operation: Operation, request: FuzzRequest): Promise<{ method: string; answer: Answer; milliseconds: number }>;
 }
 
-/** A user with notes, and a stranger with one: what the words in generated requests stand for. */
-async function newWorld(client: Client): Promise<World> {
+/** A user with notes: what the words in generated requests stand for. @param foreign id of somebody else's note */
+async function newWorld(client: Client, foreign: string): Promise<World> {
 	let user = await client.newUser();
-	const stranger = await client.newUser();
 	let own = await newNote(client, user);
-	const foreign = await newNote(client, stranger);
 	const deleted = await newNote(client, user);
 	await client.send("DELETE", `/v1/note/${deleted}`, { token: user.token });
 
