@@ -116,10 +116,11 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 	const data = result ? jsonSchema(result) : { type: kind === "none" ? "object" : "null" };
 	if (kind === "none") return data;
 	if (kind !== "tokens") return envelope(data);
-	const { user_id: _, ...atTheTop } = { user_id: undefined, ...result };
-	return { allOf: [envelope(data), jsonSchema(atTheTop)] };
+	const { token, expire, refresh_token } = result ?? {};
+	return { allOf: [envelope(data), jsonSchema({ token, expire, refresh_token })] };
 }
 
+/** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
 function errorsOf({ auth, role, params, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
 	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
