@@ -28,8 +28,7 @@ onBothShapes(app => {
 	/** Calls an action that the contracts do not declare, or with parameters that they do not allow. */
 	const callLoosely = (action: string, params?: object, options?: CallingOptions): Promise<unknown> =>
 		app().broker.call(action, params, options);
-	const rejects = (promise: Promise<unknown>, code: number, type: string) =>
-		assert.rejects(promise, { code, type });
+	const rejects = (promise: Promise<unknown>, code: number, type: string) => assert.rejects(promise, { code, type });
 	const refuses = (promise: Promise<unknown>, ...fields: string[]) =>
 		assert.rejects(promise, ({ code, type, data }: { code: number; type: string; data: FieldError[] }) => {
 			assert.deepEqual([code, type, data.map(error => error.field)], [422, "VALIDATION_ERROR", fields]);
