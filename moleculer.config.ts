@@ -4,6 +4,7 @@ import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
 import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
+import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
@@ -19,6 +20,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
 		middlewares: env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : [],
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
+		validator: new DiscreetValidator(),
 		requestTimeout: 10_000,
 		tracing: {
 			enabled: Boolean(agentHost),

@@ -123,7 +123,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		) {
 			if (res.headersSent) return;
 			const { status, body, headers } = failure(error);
-			if (status >= 500) req.attempt?.unjudged();
+			if (status !== 401) req.attempt?.unjudged();
 			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));

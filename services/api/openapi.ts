@@ -81,7 +81,10 @@ function operation(route: RouteDefinition): Schema {
 		...parametersAndBody(route),
 		responses: {
 			[status]: { description: "Success", content: json(successBody(route)) },
-			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)]))
+			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)])),
+			...(route.unavailable && {
+				503: { description: errorAnswers[503], content: json(jsonSchema(route.unavailable)) }
+			})
 		}
 	};
 }

@@ -20,6 +20,8 @@ export interface RouteDefinition {
 	params?: Schema;
 	/** What stands in the envelope's `data`; nothing means null. */
 	result?: Schema;
+	/** The body of a 503 of the action's own making, where it is not the envelope. */
+	unavailable?: Schema;
 	/** Status of success, 200 by default. */
 	status?: 201;
 	/** Where a created thing is found. */
@@ -162,6 +164,7 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Readiness: databases, transporter and registry; 503 while draining",
 		auth: false,
 		result: api.readyResult,
+		unavailable: api.notReadyResult,
 		envelope: "none"
 	},
 	{

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, type TestContext } from "node:test";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
+import { DiscreetValidator } from "../../lib/validator.ts";
 import { Client } from "./client.ts";
 
 /** What can be ended with the test that began it. */
@@ -37,7 +38,7 @@ export function useEnvironment(variables: Record<string, string> = {}): void {
 /** Options of a broker that says nothing, shares nothing and does not let others wait. */
 export function quiet(options: BrokerOptions = {}): BrokerOptions {
 	const quick = { registry: { stopDelay: 0 }, dependencyInterval: 10, transit: { serviceChangedDebounceTime: 10 } };
-	return { logger: false, metrics: false, ...quick, ...options } as BrokerOptions;
+	return { logger: false, metrics: false, validator: new DiscreetValidator(), ...quick, ...options } as BrokerOptions;
 }
 
 /** Starts api, user and note in one broker on SQLite, and stops them after the test. */
