@@ -28,8 +28,12 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 	}
 	return {
 		openapi: "3.1.0",
-		info: { title: "Notemesh", version, description: "Notes over HTTP.", license: { name: "MIT", identifier: "MIT" } },
+		info: {
+			...{ title: "Notemesh", version, description: "Notes over HTTP." },
+			...{ contact: { name: "The operators of this server" }, license: { name: "MIT", identifier: "MIT" } }
+		},
 		servers: [{ url: "/" }],
+		tags: [...new Set(routes.map(tagOf))].map(name => ({ name, description: `What the ${name} service does` })),
 		paths,
 		components: {
 			securitySchemes: {
@@ -38,16 +42,18 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 			},
 			schemas: {
 				Failure: envelope({
-					description: "`errors` with code 10002, the `version` that is good with 10008, else null",
-					anyOf: [
+					oneOf: [
 						{ type: "null" },
 						{ $ref: "#/components/schemas/FieldErrors" },
-						{ type: "object", required: ["version"], properties: { version: { type: "integer" } } }
+						{ $ref: "#/components/schemas/CurrentVersion" }
 					]
 				}),
+				CurrentVersion: {
+					...{ type: "object", description: "On code 10008", additionalProperties: false, required: ["version"] },
+					properties: { version: { type: "integer" } }
+				},
 				FieldErrors: {
-					type: "object",
-					required: ["errors"],
+					...{ type: "object", description: "On code 10002", additionalProperties: false, required: ["errors"] },
 					properties: { errors: { type: "array", items: { $ref: "#/components/schemas/FieldError" } } }
 				},
 				FieldError: {
@@ -65,7 +71,12 @@ function operation(route: RouteDefinition): Schema {
 	return {
 		operationId: route.action,
 		summary: route.summary,
-		tags: [route.action.split(".")[0]],
+		description: [
+			route.auth ? "Needs an access token." : "Needs no access token.",
+			...(route.role ? [`For the role ${route.role} only.`] : []),
+			...(route.guarded ? ["Counts towards the stricter limit that guards passwords, too."] : [])
+		].join(" "),
+		tags: [tagOf(route)],
 		security: route.auth ? [{ bearer: [] }, { cookie: [] }] : [],
 		...parametersAndBody(route),
 		responses: {
@@ -76,6 +87,11 @@ function operation(route: RouteDefinition): Schema {
 			})
 		}
 	};
+}
+
+/** The service behind a route. */
+function tagOf({ action }: RouteDefinition): string {
+	return action.slice(0, action.indexOf("."));
 }
 
 /** Path and query fields as parameters, the others as the body. */
