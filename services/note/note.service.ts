@@ -4,6 +4,7 @@ import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
@@ -22,7 +23,10 @@ interface NoteVars {
 
 const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
-	mixins: [DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })],
+	mixins: [
+		RegistryMixin(),
+		DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })
+	],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
 
 	actions: {
