@@ -1,4 +1,4 @@
-import type { Context } from "moleculer";
+import type { ServiceBroker } from "moleculer";
 import { QueryTypes, type Sequelize, type Transaction, UniqueConstraintError } from "sequelize";
 import { clockOf } from "./database.ts";
 import type { Branch } from "./engine.ts";
@@ -6,11 +6,15 @@ import { sagaFailure } from "./errors.ts";
 import { json } from "./fence.ts";
 import { countBarrier } from "./metrics.ts";
 
-/** A context that came from a saga, or looks like any other. */
-type SagaContext = Pick<Context<unknown, object>, "meta" | "broker">;
+/** The part of a context that a branch needs. */
+export interface BranchContext {
+	/** Of a call that a saga made, it has `saga`. */
+	meta: object;
+	broker: ServiceBroker;
+}
 
 /** The branch that a call belongs to. @throws SAGA_FAILURE where the call does not come from a saga */
-export function branchOf({ meta }: Pick<SagaContext, "meta">): Branch {
+export function branchOf({ meta }: Pick<BranchContext, "meta">): Branch {
 	const { saga } = meta as { saga?: Branch };
 	if (!saga) throw sagaFailure("This action is a saga's branch and cannot be called alone");
 	return saga;
@@ -41,7 +45,7 @@ interface Row {
  * @throws SAGA_FAILURE for an action that was taken back before it came, or without a saga
  */
 export async function barrier<T>(
-	ctx: SagaContext,
+	ctx: BranchContext,
 	transaction: Transaction,
 	work: () => Promise<T>,
 	{ site = "" } = {}

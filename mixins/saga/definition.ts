@@ -44,10 +44,15 @@ export interface Step extends StepDefinition {
 }
 
 /** A definition that was checked. */
-export interface Saga<Payload = never, Results = never>
-	extends Omit<SagaDefinition<Payload, Results>, "steps" | "secret"> {
+export interface Saga extends Omit<SagaDefinition, "steps" | "secret"> {
 	steps: readonly Step[];
 	secret: readonly string[];
+}
+
+/** The same, for those who run it: they are told the types. */
+export interface TypedSaga<Payload, Results> extends Saga {
+	/** For the compiler only. */
+	types?: { payload: Payload; results: Results };
 }
 
 const NAME = /^[\w.:-]{1,64}$/;
@@ -58,7 +63,7 @@ const NAME = /^[\w.:-]{1,64}$/;
  */
 export function defineSaga<Payload extends object, Results extends object = Record<string, unknown>>(
 	definition: SagaDefinition<Payload, Results>
-): Saga<Payload, Results> {
+): TypedSaga<Payload, Results> {
 	const { name, version, steps, secret = [], ...rest } = definition;
 	const wrong = (problem: string) => new Error(`Saga '${name}': ${problem}`);
 	if (!NAME.test(name)) throw wrong("a name has 1 to 64 characters of A-Z a-z 0-9 _ . : -");

@@ -144,7 +144,7 @@ export class SagaEngine {
 				if (remaining() <= 0) failure ??= timedOut(definition);
 				const due = failure || this.#stopping ? [] : next.steps.filter(step => stateOf(saga.steps, step).wait <= 0);
 				for (const step of due.filter(({ name }) => !running.has(name))) {
-					const attempt = this.#attempt(definition, saga, step, next.op)
+					const attempt = this.#attempt(saga, step, next.op)
 						.then(reason => {
 							failure ??= reason;
 						})
@@ -172,7 +172,7 @@ export class SagaEngine {
 	}
 
 	/** Makes one call and stores how it ended. @returns the reason to roll the saga back, if there is one now */
-	async #attempt(definition: Saga, saga: SagaState, step: Step, op: Branch["op"]): Promise<Reason | undefined> {
+	async #attempt(saga: SagaState, step: Step, op: Branch["op"]): Promise<Reason | undefined> {
 		const { store, call, options, tell } = this.#parts;
 		const state = stateOf(saga.steps, step);
 		const branch = { gid: saga.gid, step: step.name, op };
@@ -181,7 +181,7 @@ export class SagaEngine {
 		try {
 			const action = op === "action" ? step.action : step.compensate;
 			const timeout = step.timeout ?? options.callTimeout;
-			if (action) result = await call(action, paramsOf(definition, saga, step), branch, { timeout, saga });
+			if (action) result = await call(action, paramsOf(saga, step), branch, { timeout, saga });
 		} catch (error) {
 			return this.#putOff(saga, step, branch, error);
 		}

@@ -7,6 +7,8 @@ import { isFinished, type Reason, type SagaState } from "./state.ts";
 import type { SagaStore } from "./store.ts";
 import { type Moment, timelineOf } from "./timeline.ts";
 
+const TAKE_ATTEMPTS = 10;
+
 /** A saga as an operator sees it: without the secret fields of its payload. */
 export interface SagaView extends SagaState {
 	/** Whether this node has no definition for it. */
@@ -86,18 +88,27 @@ export class Operator {
 		kind: string,
 		change: (saga: SagaState, note: Note) => Promise<void>
 	): Promise<void> {
-		const { store, claimer, wake } = this.#parts;
-		const seen = await store.find(gid);
-		if (!seen) throw refusals.notFound();
-		if (isFinished(seen)) throw refusals.finished();
-		const saga = await store.claim(gid, seen.epoch, { ...claimer, force: true }, { kind: "claimed", actor });
-		if (!saga) throw refusals.busy();
+		const { store, wake } = this.#parts;
+		const saga = await this.#take(gid, actor);
 		try {
 			await change(saga, { kind, actor, detail: { type: "OPERATOR", message: reason } });
 		} finally {
 			if (!isFinished(saga)) await store.release(saga, 0);
 			wake();
 		}
+	}
+
+	/** Takes a saga from whoever has it. Coordinators claim it meanwhile, so once may not be enough. */
+	async #take(gid: string, actor: string): Promise<SagaState> {
+		const { store, claimer } = this.#parts;
+		for (let attempt = 1; attempt <= TAKE_ATTEMPTS; attempt++) {
+			const seen = await store.find(gid);
+			if (!seen) throw refusals.notFound();
+			if (isFinished(seen)) throw refusals.finished();
+			const saga = await store.claim(gid, seen.epoch, { ...claimer, force: true }, { kind: "claimed", actor });
+			if (saga) return saga;
+		}
+		throw refusals.busy();
 	}
 
 	#view(saga: SagaState): SagaView {

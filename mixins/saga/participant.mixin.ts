@@ -1,6 +1,6 @@
-import type { Context, ServiceSchema } from "moleculer";
+import type { ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
-import { barrier, purgeBarriers } from "./barrier.ts";
+import { type BranchContext, barrier, purgeBarriers } from "./barrier.ts";
 import type { Database } from "./database.ts";
 import { Housekeeping, purgeAll } from "./housekeeping.ts";
 import { registerMetrics } from "./metrics.ts";
@@ -18,7 +18,7 @@ export interface ParticipantOptions {
 /** What the mixin adds to `this` of a service. */
 export interface ParticipantMethods {
 	/** Runs a branch's work exactly once, in a transaction of its own. See `barrier`. */
-	branch<T>(ctx: Context<never, never>, work: (transaction: Transaction) => Promise<T>): Promise<T | undefined>;
+	branch<T>(ctx: BranchContext, work: (transaction: Transaction) => Promise<T>): Promise<T | undefined>;
 }
 
 const WEEK = 7 * 24 * HOUR;
@@ -32,8 +32,8 @@ export function ParticipantMixin(options: ParticipantOptions = {}): Partial<Serv
 	if (retention < WEEK) throw new Error("Barrier rows must be kept for 7 days at least");
 	return {
 		methods: {
-			branch<T>(this: Database, ctx: Context, work: (transaction: Transaction) => Promise<T>) {
-				return this.transaction(transaction => barrier(ctx as never, transaction, () => work(transaction)));
+			branch<T>(this: Database, ctx: BranchContext, work: (transaction: Transaction) => Promise<T>) {
+				return this.transaction(transaction => barrier(ctx, transaction, () => work(transaction)));
 			}
 		},
 

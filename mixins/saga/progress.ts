@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import type { Saga, Step } from "./definition.ts";
-import { stateOf } from "./plan.ts";
 import type { Reason, SagaState } from "./state.ts";
 
 /** What `abort` wrote, for who goes on without reading it. */
@@ -15,15 +14,15 @@ export function turnRound(saga: SagaState, reason: Reason): void {
 	}
 }
 
+/** What the actions that are done answered, by the step's name. */
+export function resultsOf({ steps }: Pick<SagaState, "steps">): Record<string, unknown> {
+	return Object.fromEntries(steps.filter(step => step.action === "succeed").map(step => [step.name, step.result]));
+}
+
 /** The parameters of a step's two actions. */
-export function paramsOf(definition: Saga, { gid, payload, steps }: SagaState, step: Step): object {
-	const results = Object.fromEntries(
-		definition.steps
-			.map(other => [other.name, stateOf(steps, other)] as const)
-			.filter(([, state]) => state.action === "succeed")
-			.map(([name, state]) => [name, state.result])
-	);
-	return step.params ? step.params({ gid, payload, results } as never) : payload;
+export function paramsOf(saga: SagaState, step: Step): object {
+	const { gid, payload } = saga;
+	return step.params ? step.params({ gid, payload, results: resultsOf(saga) } as never) : payload;
 }
 
 /** Milliseconds left until the saga is rolled back. Counts down from what the database said when the row was read, so that no two clocks are compared. */

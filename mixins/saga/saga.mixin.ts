@@ -58,9 +58,9 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 			"saga.list": {
 				visibility: "public",
 				params: list,
-				handler(ctx: Context<{ status?: SagaStatus; attention?: boolean; limit?: number }>) {
+				async handler(ctx: Context<{ status?: SagaStatus; attention?: boolean; limit?: number }>) {
 					const { limit = 50, ...filter } = ctx.params;
-					return this.sagas.operator.list({ ...filter, limit });
+					return { sagas: await this.sagas.operator.list({ ...filter, limit }) };
 				}
 			},
 			"saga.get": {
@@ -73,8 +73,10 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 			"saga.outcome": {
 				visibility: "public",
 				params: sagaParams.get,
-				handler(ctx: Context<Target>) {
-					return this.sagas.outcome(ctx.params.gid);
+				async handler(ctx: Context<Target>) {
+					const { gid, status, reason } = await this.sagas.outcome(ctx.params.gid);
+					// The message may tell about our inside; the type is made for clients.
+					return { gid, status, reason: reason?.type ?? null };
 				}
 			},
 			"saga.retry": {

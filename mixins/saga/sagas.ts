@@ -1,17 +1,18 @@
 import { randomBytes } from "node:crypto";
-import type { Context, ServiceBroker } from "moleculer";
+import type { ServiceBroker } from "moleculer";
 import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import type { Database } from "./database.ts";
-import { Definitions, type Saga } from "./definition.ts";
+import { Definitions, type Saga, type TypedSaga } from "./definition.ts";
 import { type CallBranch, type EngineOptions, type Fact, SagaEngine } from "./engine.ts";
 import { refusals } from "./errors.ts";
 import { Housekeeping, purgeAll } from "./housekeeping.ts";
 import { countFact, observeLag, registerMetrics, showStanding } from "./metrics.ts";
 import { Operator } from "./operator.ts";
 import { operatorStore } from "./operator-store.ts";
+import { resultsOf } from "./progress.ts";
 import { isFinished, type Reason, type SagaState } from "./state.ts";
 import { sagaStore } from "./store.ts";
-import { driveSpan, parentOf, traceparentOf } from "./trace.ts";
+import { driveSpan, parentOf, type Traced, traceparentOf } from "./trace.ts";
 import { Waiting } from "./waiting.ts";
 
 const MINUTE = 60_000;
@@ -49,7 +50,7 @@ export interface RunOptions<Payload> {
 	/** How long to wait for the end, in milliseconds. */
 	wait: number;
 	/** The request that it belongs to, for the trace. */
-	ctx?: Context<never, never>;
+	ctx?: Traced;
 }
 
 /** What became of a saga so far. */
@@ -58,6 +59,16 @@ export interface Outcome {
 	status: "succeed" | "failed" | "pending";
 	/** Why it was rolled back. */
 	reason: Reason | null;
+}
+
+/** What a run answers. */
+export interface RunOutcome<Payload, Results> extends Outcome {
+	/** Whether it was begun by this run. */
+	isNew: boolean;
+	/** As it was stored, which may be by an earlier run. */
+	payload: Payload;
+	/** What the actions that are done answered, by the step's name. */
+	results: Partial<Results>;
 }
 
 /** The sagas of one service: engine, coordinator and operator on its database, joined to its broker. */
@@ -131,16 +142,16 @@ export class Sagas {
 	 * Runs a saga and waits for its end, at most `wait` milliseconds; it goes on without the caller.
 	 * @throws SAGA_GID, SAGA_OTHER_PAYLOAD
 	 */
-	async run<Payload extends object>(
-		definition: Saga,
+	async run<Payload extends object, Results>(
+		definition: TypedSaga<Payload, Results>,
 		options: RunOptions<Payload>
-	): Promise<Outcome & { isNew: boolean; payload: Payload }> {
+	): Promise<RunOutcome<Payload, Results>> {
 		const { payload, wait, ctx, gid = randomBytes(16).toString("base64url"), ...rest } = options;
-		const traceparent = ctx ? traceparentOf(ctx as never) : null;
+		const traceparent = ctx ? traceparentOf(ctx) : null;
 		const { saga, isNew } = await this.#engine.submit(definition, { ...rest, gid, payload, traceparent });
 		if (isNew) this.#coordinator.drive(saga);
 		const end = await this.#waiting.forEnd(saga, wait);
-		return { ...outcomeOf(end), isNew, payload: end.payload as Payload };
+		return { ...outcomeOf(end), isNew, payload: end.payload as Payload, results: resultsOf(end) as Partial<Results> };
 	}
 
 	/** @throws SAGA_NOT_FOUND */

@@ -8,7 +8,7 @@ export interface ParentSpan {
 }
 
 /** The part of a moleculer context that names a span. */
-interface Traced {
+export interface Traced {
 	requestID?: string | null;
 	id?: string | null;
 	span?: { id: string; sampled?: boolean } | null;

@@ -13,14 +13,23 @@ import { sagaStore } from "../../mixins/saga/store.ts";
 import { quiet } from "./app.ts";
 import type { TestDatabases } from "./databases.ts";
 
+/** A database and what has to end before it is closed: node:test runs the hooks of a test in the order they came. */
+export interface TestDatabase extends Database {
+	users: (() => Promise<void>)[];
+}
+
 /** Opens an empty database with the tables of sagas and barriers, for the duration of a test. */
-export async function sagaDatabase(t: Pick<TestContext, "after">, databases: TestDatabases): Promise<Database> {
+export async function sagaDatabase(t: Pick<TestContext, "after">, databases: TestDatabases): Promise<TestDatabase> {
 	const { sequelize: db, release } = acquire(await databases.create());
-	t.after(release);
+	const users: (() => Promise<void>)[] = [];
+	t.after(async () => {
+		for (const stop of users) await stop();
+		await release();
+	});
 	const send = async (statement: string) => void (await db.query(statement));
 	await createSagaTables(send);
 	await createBarrierTable(send);
-	return { db, transaction: work => runInTransaction(db, work) };
+	return { db, users, transaction: work => runInTransaction(db, work) };
 }
 
 /** What a participant answers; a function of the call, or one answer after the other, the last one for ever. */
@@ -69,8 +78,7 @@ export function testEngine(
 
 /** Sagas on a broker of their own, with services for participants. */
 export async function testSagas(
-	t: Pick<TestContext, "after">,
-	database: Database,
+	database: TestDatabase,
 	{
 		definitions,
 		actions,
@@ -84,17 +92,17 @@ export async function testSagas(
 	}
 ) {
 	const broker = new ServiceBroker(quiet({ nodeID: `sagas-${Math.random()}`, ...options }));
-	for (const [name, handler] of Object.entries(actions)) {
-		const [service = "", action = ""] = name.split(".");
-		const known = broker.getLocalService(service);
-		if (known) throw new Error(`One action a service here: ${name}`);
-		broker.createService({ name: service, actions: { [action]: { handler: handler as never } } });
-	}
+	const services = Object.groupBy(Object.entries(actions), ([name]) => name.split(".")[0] as string);
+	for (const [name, entries = []] of Object.entries(services))
+		broker.createService({
+			name,
+			actions: Object.fromEntries(entries.map(([action, handler]) => [action.slice(name.length + 1), handler as never]))
+		});
 	const logger = { error: () => {}, warn: () => {} };
 	const sagas = new Sagas({ ...database, broker, logger }, definitions, { ...quick, ...settings });
 	await broker.start();
 	sagas.start();
-	t.after(async () => {
+	database.users.push(async () => {
 		await sagas.stop();
 		await broker.stop();
 	});
