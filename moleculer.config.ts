@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { nodeName } from "./lib/node-name.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
@@ -11,7 +10,7 @@ import { notesCommand } from "./services/note/note.repl.ts";
 export function brokerOptions(env: Env): BrokerOptions {
 	const [agentHost, agentPort] = env.JAEGER_AGENT.split(":");
 	return {
-		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
+		nodeID: nodeName(env),
 		namespace: env.MESH_NAME,
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
@@ -22,8 +21,9 @@ export function brokerOptions(env: Env): BrokerOptions {
 		tracing: {
 			enabled: Boolean(agentHost),
 			sampling: { rate: env.JAEGER_SAMPLE_RATE },
-			// moleculer records all parameters by default, passwords included.
+			// moleculer records all parameters by default, passwords included, and with a refusal what was refused.
 			tags: { action: { params: false }, event: { params: false } },
+			errorFields: ["name", "message", "code", "type"],
 			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
 		},
 		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, ...registryCommands] },
