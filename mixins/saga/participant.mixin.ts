@@ -3,6 +3,7 @@ import type { Transaction } from "sequelize";
 import { type BranchContext, barrier, purgeBarriers } from "./barrier.ts";
 import type { Database } from "./database.ts";
 import { Housekeeping, purgeAll } from "./housekeeping.ts";
+import { innermost } from "./lifecycle.ts";
 import { registerMetrics } from "./metrics.ts";
 
 const HOUR = 3_600_000;
@@ -25,7 +26,7 @@ const WEEK = 7 * 24 * HOUR;
 
 /**
  * Lets a service take part in sagas: `this.branch(ctx, work)` and the retention job of its barrier table. The service
- * needs `db` and `transaction`, see `Database`: list the DB mixin first.
+ * needs `db` and `transaction`, see `Database`, when its other mixins have started.
  */
 export function ParticipantMixin(options: ParticipantOptions = {}): Partial<ServiceSchema> {
 	const { retention = 2 * WEEK, retentionInterval = HOUR } = options;
@@ -37,15 +38,16 @@ export function ParticipantMixin(options: ParticipantOptions = {}): Partial<Serv
 			}
 		},
 
-		started() {
-			registerMetrics(this.broker);
-			const { db } = this as unknown as Database;
-			this.barrierRetention = new Housekeeping(error => this.logger.error("Barrier rows were not purged:", error));
-			this.barrierRetention.every(retentionInterval, () => purgeAll(batch => purgeBarriers(db, retention, batch)));
-		},
-
-		stopped() {
-			return this.barrierRetention?.stop();
-		}
+		...innermost<Database & { barrierRetention?: Housekeeping }>(
+			function () {
+				registerMetrics(this.broker);
+				const { db } = this;
+				this.barrierRetention = new Housekeeping(error => this.logger.error("Barrier rows were not purged:", error));
+				this.barrierRetention.every(retentionInterval, () => purgeAll(batch => purgeBarriers(db, retention, batch)));
+			},
+			function () {
+				return this.barrierRetention?.stop();
+			}
+		)
 	};
 }

@@ -1,6 +1,8 @@
 import type { Context, ServiceSchema } from "moleculer";
 import type { Saga } from "./definition.ts";
+import { innermost } from "./lifecycle.ts";
 import { type SagaHost, type SagaSettings, Sagas } from "./sagas.ts";
+import { sagaParams } from "./schemas.ts";
 import type { SagaStatus } from "./state.ts";
 
 /** Options of the mixin. */
@@ -8,7 +10,7 @@ export interface SagaOptions extends Partial<SagaSettings> {
 	/** The sagas that the service begins, older versions that may still be under way included. */
 	definitions: readonly Saga[];
 	/** Names who intervenes, for the timeline. The calling node where not given. */
-	actor?: (ctx: Context<never, never>) => string;
+	actor?: (ctx: { meta: object; nodeID: string | null }) => string;
 }
 
 /** What the mixin adds to `this` of a service. */
@@ -16,24 +18,6 @@ export interface SagaMethods {
 	/** The service's sagas, from `started` on. */
 	sagas: Sagas;
 }
-
-const gid = { type: "string", min: 1, max: 64 } as const;
-const reason = { type: "string", min: 1, max: 500 } as const;
-const list = {
-	$$strict: true,
-	status: { type: "enum", values: ["submitted", "aborting", "succeed", "failed"], optional: true },
-	attention: { type: "boolean", convert: true, optional: true },
-	limit: { type: "number", integer: true, min: 1, max: 500, convert: true, optional: true }
-} as const;
-
-/** The parameters of the mixin's actions, for a route table. */
-export const sagaParams = {
-	list,
-	get: { $$strict: true, gid },
-	retry: { $$strict: true, gid, reason },
-	skip: { $$strict: true, gid, step: { type: "string", min: 1, max: 64 }, reason },
-	fail: { $$strict: true, gid, reason }
-} as const;
 
 interface Target {
 	gid: string;
@@ -43,35 +27,35 @@ interface Target {
 /**
  * Makes a service the owner of sagas: `this.sagas.run(definition, ...)`, a coordinator that goes on with what any
  * process left, the retention job, and the actions `saga.list`, `saga.get`, `saga.retry`, `saga.skip`, `saga.fail` and
- * `saga.outcome` behind the service's name, all `visibility: "public"`.
+ * `saga.outcome` behind the service's name, published, so that a gateway may route to them.
  *
- * The service needs `db` and `transaction`, see `Database`, from before this mixin's `started` on: list the DB mixin
- * first.
+ * The service needs `db` and `transaction`, see `Database`, when its other mixins have started. Its branches must be in
+ * place then too: coordinators begin to call them.
  */
 export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Partial<ServiceSchema> {
 	const by = (ctx: Context<Target>) => ({
 		...ctx.params,
-		actor: actor?.(ctx as unknown as Context<never, never>) ?? ctx.nodeID ?? "unknown"
+		actor: actor?.(ctx) ?? ctx.nodeID ?? "unknown"
 	});
 	return {
 		actions: {
 			"saga.list": {
-				visibility: "public",
-				params: list,
+				visibility: "published",
+				params: sagaParams.list,
 				async handler(ctx: Context<{ status?: SagaStatus; attention?: boolean; limit?: number }>) {
 					const { limit = 50, ...filter } = ctx.params;
 					return { sagas: await this.sagas.operator.list({ ...filter, limit }) };
 				}
 			},
 			"saga.get": {
-				visibility: "public",
+				visibility: "published",
 				params: sagaParams.get,
 				handler(ctx: Context<Target>) {
 					return this.sagas.operator.show(ctx.params.gid);
 				}
 			},
 			"saga.outcome": {
-				visibility: "public",
+				visibility: "published",
 				params: sagaParams.get,
 				async handler(ctx: Context<Target>) {
 					const { gid, status, reason } = await this.sagas.outcome(ctx.params.gid);
@@ -80,7 +64,7 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 				}
 			},
 			"saga.retry": {
-				visibility: "public",
+				visibility: "published",
 				params: sagaParams.retry,
 				async handler(ctx: Context<Target>): Promise<null> {
 					await this.sagas.operator.retry(by(ctx));
@@ -88,7 +72,7 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 				}
 			},
 			"saga.skip": {
-				visibility: "public",
+				visibility: "published",
 				params: sagaParams.skip,
 				async handler(ctx: Context<Target & { step: string }>): Promise<null> {
 					await this.sagas.operator.skip({ ...by(ctx), step: ctx.params.step });
@@ -96,7 +80,7 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 				}
 			},
 			"saga.fail": {
-				visibility: "public",
+				visibility: "published",
 				params: sagaParams.fail,
 				async handler(ctx: Context<Target>): Promise<null> {
 					await this.sagas.operator.fail(by(ctx));
@@ -105,13 +89,14 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 			}
 		},
 
-		started() {
-			this.sagas = new Sagas(this as unknown as SagaHost, definitions, settings);
-			this.sagas.start();
-		},
-
-		stopped() {
-			return this.sagas?.stop();
-		}
+		...innermost<SagaHost & SagaMethods>(
+			function () {
+				this.sagas = new Sagas(this, definitions, settings);
+				this.sagas.start();
+			},
+			function () {
+				return this.sagas?.stop();
+			}
+		)
 	};
 }

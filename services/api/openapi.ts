@@ -62,13 +62,23 @@ function operation(route: RouteDefinition): Schema {
 		...parametersAndBody(route),
 		responses: {
 			[status]: { description: "Success", content: json(successBody(route)) },
+			...(route.pending && {
+				202: { description: "Under way; see Location", content: json(envelope(jsonSchema(route.pending.result))) }
+			}),
 			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)]))
 		}
 	};
 }
 
+const idempotencyKey = {
+	name: "Idempotency-Key",
+	in: "header",
+	required: false,
+	schema: { type: "string", minLength: 1, maxLength: 255, description: "Makes repetitions one request" }
+};
+
 /** Path and query fields as parameters, the others as the body. */
-function parametersAndBody({ path, method, params = {}, form }: RouteDefinition): Schema {
+function parametersAndBody({ path, method, params = {}, form, idempotent }: RouteDefinition): Schema {
 	const { properties = {}, required = [] } = jsonSchema(params) as {
 		properties?: Record<string, Schema>;
 		required?: string[];
@@ -85,6 +95,7 @@ function parametersAndBody({ path, method, params = {}, form }: RouteDefinition)
 			required: required.includes(name),
 			schema: properties[name]
 		}));
+	if (idempotent) parameters.push(idempotencyKey);
 	const fields = names.filter(name => !inPath.has(name) && !inQuery);
 	if (fields.length === 0) return { parameters };
 
@@ -113,8 +124,8 @@ function errorsOf({ auth, role, params, method, action }: RouteDefinition): (key
 	if (role) codes.add(403);
 	if (params) codes.add(400).add(422);
 	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
-	if (action === "user.register" || action === "note.update") codes.add(409);
-	if (params && "note_id" in params) codes.add(404);
+	if (action === "user.register" || action === "note.update" || (role && method === "POST")) codes.add(409);
+	if (params && ("note_id" in params || "gid" in params)) codes.add(404);
 	return [...codes].sort();
 }
 

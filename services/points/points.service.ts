@@ -3,6 +3,7 @@ import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { branchOf } from "../../mixins/saga/barrier.ts";
 import { type ParticipantMethods, ParticipantMixin } from "../../mixins/saga/participant.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
@@ -21,6 +22,7 @@ interface PointsVars {
 const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 	name: "points",
 	mixins: [
+		RegistryMixin(),
 		DbMixin({
 			model: entryModel,
 			models: [accountModel],

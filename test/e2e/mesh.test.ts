@@ -29,6 +29,7 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 			mesh.startNode("user", "user-1"),
 			mesh.startNode("note", "note-1"),
 			mesh.startNode("note", "note-2"),
+			mesh.startNode("points", "points-1"),
 			mesh.startNode("api", "api-1")
 		]);
 		noteNode = node;

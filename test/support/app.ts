@@ -13,6 +13,7 @@ type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void
 export interface AppServices {
 	user?: ServiceSchema | null;
 	note?: ServiceSchema | null;
+	points?: ServiceSchema | null;
 }
 
 export interface App {
@@ -40,9 +41,9 @@ export function quiet(options: BrokerOptions = {}): BrokerOptions {
 	return { logger: false, metrics: false, ...quick, ...options } as BrokerOptions;
 }
 
-/** Starts api, user and note in one broker on SQLite, and stops them after the test. */
+/** Starts api, user, note and points in one broker on SQLite, and stops them after the test. */
 export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
-	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 2000, ...options }));
+	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 4000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
 	await broker.start();
 	const stop = () => broker.stop();
@@ -57,7 +58,7 @@ export async function startApp(t: Ends, services: AppServices = {}, options: Bro
 export async function startSplitApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
-	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000, ...options };
+	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 4000, ...options };
 	const gateway = new ServiceBroker(quiet({ ...shared, nodeID: "gateway" }));
 	const worker = new ServiceBroker(quiet({ ...shared, nodeID: "worker" }));
 	const [api, ...others] = await schemas(services);
@@ -102,13 +103,14 @@ export function stubService(name: string, actions: readonly string[], handler: (
 	return { name, actions: Object.fromEntries(actions.map(action => [action, { handler }])) };
 }
 
-async function schemas({ user, note }: AppServices): Promise<ServiceSchema[]> {
+async function schemas({ user, note, points }: AppServices): Promise<ServiceSchema[]> {
 	const real = async (name: string) =>
 		(await import(`../../services/${name}/${name}.service.ts`)).default as ServiceSchema;
 	const api = await real("api");
 	const chosen = await Promise.all([
 		user === undefined ? real("user") : user,
-		note === undefined ? real("note") : note
+		note === undefined ? real("note") : note,
+		points === undefined ? real("points") : points
 	]);
 	return [api, ...chosen.filter(schema => schema !== null)];
 }
