@@ -65,7 +65,10 @@ export async function startCoordinator(
 	});
 	const coordinator = new Coordinator({
 		...{ engine, store, definitions, options: settings, onLate() {} },
-		around: (_saga, drive) => drive(),
+		async around(saga, drive) {
+			await record(databases, saga.gid, "drive", saga.epoch);
+			await drive();
+		},
 		onError: error => console.error(error)
 	});
 
@@ -114,31 +117,32 @@ async function network(
 	throw timeout();
 }
 
-/** The store with places to be struck at, and a record of who wrote under which epoch. */
+/** Notes who drove or wrote under which epoch: an epoch has one owner. */
+async function record({ owner }: Databases, gid: string, what: string, epoch: number): Promise<void> {
+	const bind = { gid, epoch, writer: process.pid, what };
+	await owner.db.query("INSERT INTO history VALUES ($gid, $epoch, $writer, $what)", { bind });
+}
+
+/** The store with places to be struck at, and a record of its writes. */
 function watched(
 	store: SagaStore,
-	{ owner }: Databases,
+	databases: Databases,
 	place: (saga: SagaState, at: string) => Promise<void>
 ): SagaStore {
-	const record = async (gid: string, what: string, epoch: number) => {
-		await owner.db.query("INSERT INTO history VALUES ($gid, $epoch, $writer, $what)", {
-			bind: { gid, epoch, writer: process.pid, what }
-		});
-	};
 	const write = async (saga: SagaState, what: string, work: () => Promise<void>) => {
 		await work();
-		await record(saga.gid, what, saga.epoch);
+		await record(databases, saga.gid, what, saga.epoch);
 	};
 	return {
 		...store,
 		async insert(...args) {
 			const saga = await store.insert(...args);
-			if (saga) await record(saga.gid, "insert", 1);
+			if (saga) await record(databases, saga.gid, "insert", 1);
 			return saga;
 		},
 		async claim(...args) {
 			const saga = await store.claim(...args);
-			if (saga) await record(saga.gid, "claim", saga.epoch);
+			if (saga) await record(databases, saga.gid, "claim", saga.epoch);
 			return saga;
 		},
 		async actionDone(saga, step, ...rest) {

@@ -117,6 +117,7 @@ export class Matrix {
 		if (!saga || !isFinished(saga)) violations.push(`stuck: ${saga?.status ?? "not stored"}`);
 		if (!(await hasFired(this.#databases, gid))) violations.push("the fault never struck");
 		const before = await this.#rowsOf(gid);
+		violations.push(...(await this.#balance(gid, saga)));
 		await this.#deliverLate(gid, payload);
 		if (cell.payload.fault.kind === "stop") {
 			victim?.process.signal("SIGCONT");
@@ -143,7 +144,8 @@ export class Matrix {
 			const [saga] = await readSagas(db, clockOf(db), { where: "gid = $gid", bind: { gid } });
 			if (resume === "claimed" && !resumed && saga && saga.epoch > 1)
 				resumed = victim?.process.signal("SIGCONT") ?? true;
-			if ((saga && isFinished(saga)) || performance.now() > end) return saga;
+			const isOver = saga && isFinished(saga) && (await hasFired(this.#databases, gid));
+			if (isOver || performance.now() > end) return saga;
 		}
 	}
 
@@ -179,7 +181,7 @@ export class Matrix {
 			"SELECT epoch, COUNT(DISTINCT writer) AS writers FROM history WHERE gid = $gid GROUP BY epoch",
 			{ type: QueryTypes.SELECT, bind: { gid } }
 		);
-		return rows.filter(({ writers }) => writers > 1).map(({ epoch }) => `epoch ${epoch} had two writers`);
+		return rows.filter(({ writers }) => writers > 1).map(({ epoch }) => `epoch ${epoch} had two owners`);
 	}
 
 	/** The conserved sum, and the rule that a compensation's barrier row never stands without its action's. */

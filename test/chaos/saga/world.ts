@@ -34,7 +34,7 @@ const steps = [
 /** Three steps in two databases, and one that may refuse. */
 export const chaos = defineSaga<CellPayload>({ name: "chaos", version: 1, steps });
 /** The same with a deadline that is over before a lease is. */
-export const hurried = defineSaga<CellPayload>({ name: "hurried", version: 1, timeout: 300, steps });
+export const hurried = defineSaga<CellPayload>({ name: "hurried", version: 1, timeout: 600, steps });
 
 /** Times in milliseconds, short enough that a cell takes a second. */
 export const settings = {
