@@ -1,4 +1,5 @@
 /** `npm run bench:saga`: sagas a second, beside the same work as two plain calls without any guarantee. */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { ServiceBroker } from "moleculer";
 import type { Sequelize } from "sequelize";
@@ -18,7 +19,10 @@ const CONCURRENCY = [1, 16, 32];
 const steps = ["user", "points", "coupon"].map(name => ({ name, action: `${name}.do`, compensate: `${name}.undo` }));
 const saga = defineSaga({ name: "bench", version: 1, steps });
 
-const mariadb = await startMariadb({ durable: true });
+const mariadb = await startMariadb({
+	durable: true,
+	args: ["--innodb-log-file-size=256M", "--innodb-buffer-pool-size=512M"]
+});
 const open = async (name: string): Promise<Database & { release(): Promise<void> }> => {
 	const { sequelize: db, release } = acquire(await mariadb.createDatabase(name), { poolSize: 32 });
 	return { db, release, transaction: work => runInTransaction(db, work) };
@@ -62,9 +66,19 @@ const kinds = {
 	}
 };
 
+const TICK_MS = 10;
+
+/** CPU time so far of this process and of the database server, in milliseconds (Linux; proc(5)). */
+function cpuMilliseconds(): { node: number; mariadb: number } {
+	const { user, system } = process.cpuUsage();
+	const fields = readFileSync(`/proc/${mariadb.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+	return { node: (user + system) / 1000, mariadb: (Number(fields[11]) + Number(fields[12])) * TICK_MS };
+}
+
 async function measure(work: () => Promise<void>, concurrency: number) {
 	const times: number[] = [];
 	const begin = performance.now();
+	const cpuBefore = cpuMilliseconds();
 	const end = begin + SECONDS * 1000;
 	const lane = async () => {
 		while (performance.now() < end) {
@@ -75,9 +89,15 @@ async function measure(work: () => Promise<void>, concurrency: number) {
 	};
 	await Promise.all(Array.from({ length: concurrency }, lane));
 	const seconds = (performance.now() - begin) / 1000;
+	const cpu = cpuMilliseconds();
 	times.sort((a, b) => a - b);
 	const percentile = (share: number) => Number((times[Math.floor(times.length * share)] ?? 0).toFixed(1));
-	return { perSecond: Math.round(times.length / seconds), p50: percentile(0.5), p99: percentile(0.99) };
+	// What other processes of the machine do not change: how much work one saga is.
+	const each = (spent: number) => Number((spent / times.length).toFixed(2));
+	return {
+		...{ perSecond: Math.round(times.length / seconds), p50: percentile(0.5), p99: percentile(0.99) },
+		...{ nodeCpu: each(cpu.node - cpuBefore.node), mariadbCpu: each(cpu.mariadb - cpuBefore.mariadb) }
+	};
 }
 
 const results = [];
