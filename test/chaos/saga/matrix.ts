@@ -96,7 +96,11 @@ export class Matrix {
 		await Promise.all(Array.from({ length: LANES }, lane));
 		const broken = await this.#global();
 		if (broken.length > 0 && cells[0])
-			reports.push({ cell: { ...cells[0], name: "all together" }, gid: "-", violations: broken });
+			reports.push({
+				cell: { ...cells[0], group: "together", name: "sums and barrier rows" },
+				gid: "-",
+				violations: broken
+			});
 		return reports;
 	}
 
