@@ -1,0 +1,109 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { ConsumerEvents, type ConsumerMessages, type JetStreamClient, type JsMsg } from "nats";
+import { type Accept, type ConsumerDefinition, type Delivery, type Subscription, settled } from "../transport.ts";
+import { headersOf } from "./headers.ts";
+
+const RESTART_PAUSE_MS = 250;
+const HAND_BACK_MS = 250;
+
+/** After these the pull request is made anew, and stream and consumer with it where they are gone. */
+const LOST: readonly string[] = [
+	ConsumerEvents.ConsumerNotFound,
+	ConsumerEvents.ConsumerDeleted,
+	ConsumerEvents.StreamNotFound,
+	ConsumerEvents.HeartbeatsMissed,
+	ConsumerEvents.NoResponders
+];
+
+interface Options {
+	client: () => Promise<JetStreamClient>;
+	definition: ConsumerDefinition;
+	declare: () => Promise<unknown>;
+	accept: Accept;
+	warn: (message: string, error?: unknown) => void;
+}
+
+/** Pulls messages of a durable consumer for as long as it is not stopped, over every loss of server, stream or consumer. */
+export class JetStreamSubscription implements Subscription {
+	readonly #options: Options;
+	readonly #ended: Promise<void>;
+	#stopping = false;
+	#messages: ConsumerMessages | undefined;
+
+	constructor(options: Options) {
+		this.#options = options;
+		this.#ended = this.#run();
+	}
+
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		// A message that waits in the iterator is handed back by the loop, so the iterator ends only when it is empty.
+		if (this.#messages && this.#messages.getPending() === 0) this.#messages.stop();
+		await this.#ended;
+	}
+
+	async #run(): Promise<void> {
+		const { definition, declare, warn } = this.#options;
+		while (!this.#stopping) {
+			try {
+				await declare();
+				if (!this.#stopping) await this.#pull();
+			} catch (error) {
+				if (!this.#stopping) warn(`Consumer ${definition.name} can not pull, trying again`, error);
+			}
+			if (!this.#stopping) await delay(RESTART_PAUSE_MS);
+		}
+	}
+
+	async #pull(): Promise<void> {
+		const { client, definition, accept, warn } = this.#options;
+		const consumer = await (await client()).consumers.get(definition.stream, definition.name);
+		const messages = await consumer.consume({
+			max_messages: 2 * settled(definition).concurrency,
+			idle_heartbeat: 2_000,
+			expires: 20_000
+		});
+		this.#messages = messages;
+		void this.#watch(messages, warn);
+		try {
+			if (this.#stopping) return;
+			for await (const message of messages) {
+				const delivery = deliveryOf(message, definition.stream);
+				if (this.#stopping) await delivery.retry(HAND_BACK_MS);
+				else await accept(delivery);
+				if (this.#stopping && messages.getPending() === 0) break;
+			}
+		} finally {
+			this.#messages = undefined;
+			await messages.close();
+		}
+	}
+
+	async #watch(messages: ConsumerMessages, warn: Options["warn"]): Promise<void> {
+		for await (const { type } of await messages.status()) {
+			if (!LOST.includes(type) || this.#stopping) continue;
+			warn(`Consumer ${this.#options.definition.name}: ${type}, starting again`);
+			messages.stop();
+			return;
+		}
+	}
+}
+
+function deliveryOf(message: JsMsg, stream: string): Delivery {
+	return {
+		stream,
+		seq: message.seq,
+		subject: message.subject,
+		headers: headersOf(message.headers),
+		data: message.string(),
+		time: Math.floor(message.info.timestampNanos / 1e6),
+		attempts: message.info.redeliveryCount,
+		async ack() {
+			await message.ackAck();
+		},
+		async retry(milliseconds) {
+			message.nak(milliseconds);
+		},
+		working: () => message.working()
+	};
+}

@@ -1,0 +1,213 @@
+import { retryDelay } from "./backoff.ts";
+import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
+
+/** What a worker counts and tells. */
+export interface Observer {
+	/** A message came again. */
+	redelivered(delivery: Delivery): void;
+	/** A message will not be tried again. */
+	buried(delivery: Delivery, error: unknown): void;
+	warn(message: string, error?: unknown): void;
+	/** For tests: called at named points of the way; what it throws or does not return from happens there. */
+	probe?(point: ProbePoint, delivery: Delivery): void | Promise<void>;
+}
+
+/** Where a consumer can be interrupted. */
+export type ProbePoint = "fetched" | "handled" | "acknowledged";
+
+interface Options {
+	definition: ConsumerDefinition;
+	/** Does the work. A rejection means: again later. */
+	handle: (delivery: Delivery) => Promise<void>;
+	/** Stores a message that is given up; resolves when it is stored. */
+	bury: (delivery: Delivery, error: unknown) => Promise<void>;
+	observer: Observer;
+}
+
+/** Messages of one key that wait for each other. */
+interface Chain {
+	queue: Delivery[];
+	/** The message whose retry the others wait for. */
+	retrying?: { seq: number; timer: NodeJS.Timeout };
+}
+
+/** A process that dies in a handler leaves no error, so its attempts are counted a little longer. */
+const UNEXPLAINED_ATTEMPTS = 2;
+const HAND_BACK_MS = 250;
+/** How many messages may wait for another one of their key, per slot of concurrency. */
+const HELD_PER_SLOT = 20;
+
+/** An error with this property set to false is not tried again: the message will never be right. */
+function isFinal(error: unknown): boolean {
+	return typeof error === "object" && error !== null && (error as { retryable?: unknown }).retryable === false;
+}
+
+/** Runs the handler of one consumer: as many at once as allowed, those of one key in order, the unexplained ones alone. */
+export class Worker {
+	readonly #settings: Required<ConsumerDefinition>;
+	readonly #options: Options;
+	readonly #chains = new Map<string, Chain>();
+	/** What is in our hands, running or waiting. */
+	readonly #held = new Set<Delivery>();
+	/** Messages that came back because this process asked, and how often without having tried them. */
+	readonly #asked = new Map<number, number>();
+	readonly #heartbeat: NodeJS.Timeout;
+	#running = 0;
+	#changed: PromiseWithResolvers<void> = Promise.withResolvers();
+	#stopping = false;
+
+	constructor(options: Options) {
+		this.#options = options;
+		this.#settings = settled(options.definition);
+		this.#heartbeat = setInterval(() => {
+			for (const delivery of this.#held) delivery.working();
+		}, this.#settings.ackWait / 3);
+	}
+
+	/** Takes a message over. Resolves when there is room for the next one. */
+	async accept(delivery: Delivery): Promise<void> {
+		await this.#options.observer.probe?.("fetched", delivery);
+		if (this.#stopping) return this.#handBack(delivery);
+		const unexplained = delivery.attempts > 1 && !this.#asked.has(delivery.seq);
+		if (delivery.attempts > 1) this.#options.observer.redelivered(delivery);
+
+		this.#held.add(delivery);
+		const key = this.#keyOf(delivery);
+		const chain = this.#chains.get(key);
+		if (chain) {
+			this.#enqueue(chain, key, delivery);
+		} else if (unexplained) {
+			// It, or one that ran beside it, may have killed the process: nobody else shall pay for it.
+			await this.#until(() => this.#running === 0);
+			await this.#start(key, delivery);
+		} else {
+			void this.#start(key, delivery);
+		}
+		await this.#until(() => this.#running < this.#settings.concurrency);
+	}
+
+	/**
+	 * Hands back what waits and waits for the handlers that run.
+	 * @param patience how long at most, in milliseconds
+	 * @returns whether all of them ended
+	 */
+	async stop(patience: number): Promise<boolean> {
+		this.#stopping = true;
+		for (const chain of this.#chains.values()) {
+			clearTimeout(chain.retrying?.timer);
+			await Promise.all(chain.queue.splice(0).map(delivery => this.#handBack(delivery)));
+		}
+		this.#change();
+		const { promise: late, resolve } = Promise.withResolvers<boolean>();
+		const timer = setTimeout(resolve, patience, false);
+		const ended = await Promise.race([this.#until(() => this.#running === 0).then(() => true), late]);
+		clearTimeout(timer);
+		clearInterval(this.#heartbeat);
+		return ended;
+	}
+
+	#keyOf({ headers, seq }: Delivery): string {
+		const { orderBy } = this.#settings;
+		const value = orderBy === "none" ? undefined : headers[orderBy];
+		return value ? `key ${value}` : `seq ${seq}`;
+	}
+
+	#enqueue(chain: Chain, key: string, delivery: Delivery): void {
+		if (chain.retrying?.seq === delivery.seq) {
+			this.#resume(chain);
+			chain.queue.unshift(delivery);
+			void this.#drain(key, chain);
+		} else if (this.#held.size - this.#running > HELD_PER_SLOT * this.#settings.concurrency) {
+			void this.#handBack(delivery);
+		} else {
+			chain.queue.push(delivery);
+		}
+	}
+
+	#start(key: string, delivery: Delivery): Promise<void> {
+		const chain: Chain = { queue: [delivery] };
+		this.#chains.set(key, chain);
+		return this.#drain(key, chain);
+	}
+
+	async #drain(key: string, chain: Chain): Promise<void> {
+		for (let delivery = chain.queue.shift(); delivery; delivery = chain.queue.shift()) {
+			this.#running++;
+			const delay = await this.#process(delivery);
+			this.#running--;
+			this.#held.delete(delivery);
+			this.#change();
+			if (delay !== undefined && !this.#stopping) {
+				const { seq } = delivery;
+				// Another process may get the retry; then the others go on when it must be over.
+				const patience = delay + this.#settings.ackWait;
+				const release = () => {
+					this.#resume(chain);
+					void this.#drain(key, chain);
+				};
+				chain.retrying = { seq, timer: setTimeout(release, patience) };
+				return;
+			}
+		}
+		this.#chains.delete(key);
+	}
+
+	#resume(chain: Chain): void {
+		clearTimeout(chain.retrying?.timer);
+		delete chain.retrying;
+	}
+
+	/** @returns the delay before it comes again, undefined when it is done with */
+	async #process(delivery: Delivery): Promise<number | undefined> {
+		const { handle, bury, observer } = this.#options;
+		const { maxAttempts, retryDelay: first } = this.#settings;
+		const attempts = delivery.attempts - (this.#asked.get(delivery.seq) ?? 0);
+		try {
+			let failure: { error: unknown } | undefined;
+			if (attempts > maxAttempts + UNEXPLAINED_ATTEMPTS)
+				failure = { error: new Error(`Delivered ${attempts} times, and never did a handler end`) };
+			else failure = await handle(delivery).then(nothing, error => ({ error }));
+
+			if (failure && attempts < maxAttempts && !isFinal(failure.error)) {
+				observer.warn(`Message ${delivery.stream}:${delivery.seq} failed, attempt ${attempts}`, failure.error);
+				return await this.#retry(delivery, retryDelay(first, attempts));
+			}
+			if (failure) {
+				await bury(delivery, failure.error);
+				observer.buried(delivery, failure.error);
+			}
+			await observer.probe?.("handled", delivery);
+			await delivery.ack();
+			await observer.probe?.("acknowledged", delivery);
+			this.#asked.delete(delivery.seq);
+			return undefined;
+		} catch (error) {
+			// Neither done nor stored as dead: it must come again, whatever its number of attempts is.
+			observer.warn(`Message ${delivery.stream}:${delivery.seq} could not be settled`, error);
+			return this.#retry(delivery, retryDelay(first, attempts)).catch(() => retryDelay(first, attempts));
+		}
+	}
+
+	async #retry(delivery: Delivery, delay: number): Promise<number> {
+		this.#asked.set(delivery.seq, this.#asked.get(delivery.seq) ?? 0);
+		await delivery.retry(delay);
+		return delay;
+	}
+
+	async #handBack(delivery: Delivery): Promise<void> {
+		this.#held.delete(delivery);
+		this.#asked.set(delivery.seq, (this.#asked.get(delivery.seq) ?? 0) + 1);
+		await delivery.retry(HAND_BACK_MS);
+	}
+
+	#change(): void {
+		this.#changed.resolve();
+		this.#changed = Promise.withResolvers();
+	}
+
+	async #until(condition: () => boolean): Promise<void> {
+		while (!condition()) await this.#changed.promise;
+	}
+}
+
+function nothing(): undefined {}
