@@ -10,6 +10,7 @@ import {
 	type Published,
 	type StoredMessage,
 	type StreamDefinition,
+	type StreamState,
 	type Transport
 } from "./channels/transport.ts";
 import type { ProbePoint } from "./channels/worker.ts";
@@ -59,7 +60,7 @@ export class Channels {
 	readonly deadLetters: DeadLetters;
 	readonly #shared: SharedTransport;
 	readonly #options: ChannelsOptions;
-	readonly #declared = new Map<string, Promise<unknown>>();
+	readonly #declared = new Map<string, Promise<StreamState>>();
 	#stopping = false;
 
 	constructor(options: ChannelsOptions, log: Service["logger"]) {
@@ -73,7 +74,7 @@ export class Channels {
 	}
 
 	/** Makes sure that a stream is there as it is defined; asks the server once. */
-	declare(stream: string, { again = false } = {}): Promise<unknown> {
+	declare(stream: string, { again = false } = {}): Promise<StreamState> {
 		const definition = this.#options.streams.find(({ name }) => name === stream);
 		if (!definition) throw new Error(`No stream ${stream} is defined`);
 		if (again) this.#declared.delete(stream);
