@@ -46,6 +46,21 @@ export type ChannelHandler<Payload = never, This = unknown> = (
 	message: ChannelMessage
 ) => Promise<void>;
 
+declare module "moleculer" {
+	// The type parameters are moleculer's own: an interface is merged only under the same ones.
+	interface ServiceSchema<
+		TSettings = ServiceSettingSchema,
+		// biome-ignore lint/suspicious/noExplicitAny: moleculer's defaults, which a merged interface must repeat
+		TMethods = Record<string, any>,
+		// biome-ignore lint/suspicious/noExplicitAny: as above
+		TVars = Record<string, any>,
+		TThis = Service<TSettings> & TVars & TMethods
+	> {
+		/** Handlers of durable messages, by the name of their consumer. */
+		channels?: Record<string, ChannelHandler<never, TThis>>;
+	}
+}
+
 /** What the mixin adds to `this` of a service. */
 export interface ChannelsMethods {
 	/** Where the streams live. */
@@ -148,16 +163,18 @@ export function ChannelsMixin(options: ChannelsOptions): Partial<ServiceSchema> 
 			const stopServing: Hook = async function () {
 				await Promise.all((serving.get(this) ?? []).map(consumer => consumer.stop(patience)));
 			};
-			const close: Hook = async function () {
-				await (this as Partial<ChannelsService>).channels?.close();
-			};
+			// The last one that starts, and the first one that stops: moleculer runs this list from its end.
 			merged.started = [merged.started ?? [], serve].flat();
-			merged.stopped = [stopServing, merged.stopped ?? [], close].flat();
+			merged.stopped = [merged.stopped ?? [], stopServing].flat();
 		},
 
 		started() {
 			registerMetrics(this.broker);
 			this.channels = new Channels(options, this.logger);
+		},
+
+		async stopped() {
+			await (this as Partial<ChannelsMethods>).channels?.close();
 		}
 	};
 	return schema;

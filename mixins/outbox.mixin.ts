@@ -153,15 +153,13 @@ function registerMetrics({ metrics }: Service["broker"]): void {
 	gauge(FAILED, "Rows that can not be published and were set aside");
 }
 
-type Hook = (this: Service) => unknown;
-
 /**
  * Gives a service an outbox: `this.outbox.add(transaction, fact)`, the relay that publishes, and the actions `outbox`
  * (what waits), `republish` and `retryFailed`, all `visibility: "public"`. The service needs `this.db` and
  * `this.transaction` (mixins/db.mixin.ts) and the tables of mixins/outbox/README.md.
  */
 export function OutboxMixin(options: OutboxOptions): Partial<ServiceSchema> {
-	const schema: Partial<ServiceSchema> & { merged(merged: { stopped?: Hook[] }): void } = {
+	return {
 		actions: {
 			outbox: {
 				visibility: "public",
@@ -184,18 +182,13 @@ export function OutboxMixin(options: OutboxOptions): Partial<ServiceSchema> {
 			}
 		},
 
-		merged(merged) {
-			// Before the database is given back.
-			const stop: Hook = async function () {
-				await (this as Partial<OutboxService>).outbox?.stop();
-			};
-			merged.stopped = [stop, merged.stopped ?? []].flat();
-		},
-
 		started() {
 			registerMetrics(this.broker);
 			this.outbox = new Outbox(this as unknown as OutboxService, options);
+		},
+
+		async stopped() {
+			await (this as Partial<OutboxMethods>).outbox?.stop();
 		}
 	};
-	return schema;
 }

@@ -78,12 +78,13 @@ export class Worker {
 			this.#enqueue(chain, key, delivery);
 		} else if (unexplained) {
 			// It, or one that ran beside it, may have killed the process: nobody else shall pay for it.
-			await this.#until(() => this.#running === 0);
+			await this.#until(() => this.#stopping || this.#running === 0);
+			if (this.#stopping) return this.#handBack(delivery);
 			await this.#start(key, delivery);
 		} else {
 			void this.#start(key, delivery);
 		}
-		await this.#until(() => this.#running < this.#settings.concurrency);
+		await this.#until(() => this.#stopping || this.#running < this.#settings.concurrency);
 	}
 
 	/**

@@ -5,6 +5,7 @@ import { headersOf } from "./headers.ts";
 
 const RESTART_PAUSE_MS = 250;
 const HAND_BACK_MS = 250;
+const LINGER_MS = 100;
 
 /** After these the pull request is made anew, and stream and consumer with it where they are gone. */
 const LOST: readonly string[] = [
@@ -37,9 +38,11 @@ export class JetStreamSubscription implements Subscription {
 
 	async stop(): Promise<void> {
 		this.#stopping = true;
-		// A message that waits in the iterator is handed back by the loop, so the iterator ends only when it is empty.
-		if (this.#messages && this.#messages.getPending() === 0) this.#messages.stop();
+		// What is in the iterator is handed back by the loop; ended at once, the iterator would keep it until the wait for
+		// its acknowledgement is over.
+		const linger = setTimeout(() => this.#messages?.stop(), LINGER_MS);
 		await this.#ended;
+		clearTimeout(linger);
 	}
 
 	async #run(): Promise<void> {
@@ -71,7 +74,6 @@ export class JetStreamSubscription implements Subscription {
 				const delivery = deliveryOf(message, definition.stream);
 				if (this.#stopping) await delivery.retry(HAND_BACK_MS);
 				else await accept(delivery);
-				if (this.#stopping && messages.getPending() === 0) break;
 			}
 		} finally {
 			this.#messages = undefined;
