@@ -1,11 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { ConsumerEvents, type ConsumerMessages, type JetStreamClient, type JsMsg } from "nats";
+import { type Consumer, ConsumerEvents, type ConsumerMessages, type JetStreamClient, type JsMsg } from "nats";
 import { type Accept, type ConsumerDefinition, type Delivery, type Subscription, settled } from "../transport.ts";
 import { headersOf } from "./headers.ts";
 
 const RESTART_PAUSE_MS = 250;
 const HAND_BACK_MS = 250;
 const LINGER_MS = 100;
+/** The shortest that the client takes. */
+const NEXT_EXPIRES_MS = 1_000;
 
 /** After these the pull request is made anew, and stream and consumer with it where they are gone. */
 const LOST: readonly string[] = [
@@ -61,6 +63,10 @@ export class JetStreamSubscription implements Subscription {
 	async #pull(): Promise<void> {
 		const { client, definition, accept, warn } = this.#options;
 		const consumer = await (await client()).consumers.get(definition.stream, definition.name);
+		const { num_ack_pending, delivered } = await consumer.info();
+		if (num_ack_pending > 0) await this.#pullOneByOne(consumer, delivered.stream_seq);
+		if (this.#stopping) return;
+
 		const messages = await consumer.consume({
 			max_messages: 2 * settled(definition).concurrency,
 			idle_heartbeat: 2_000,
@@ -78,6 +84,22 @@ export class JetStreamSubscription implements Subscription {
 		} finally {
 			this.#messages = undefined;
 			await messages.close();
+		}
+	}
+
+	/**
+	 * Somebody may have died over a message. Until all that was handed out before is settled, or must have come again, one
+	 * message is pulled at a time: what waits here while another message kills the process is counted as tried, too.
+	 */
+	async #pullOneByOne(consumer: Consumer, last: number): Promise<void> {
+		const { definition, accept } = this.#options;
+		const end = performance.now() + settled(definition).ackWait + NEXT_EXPIRES_MS;
+		while (!this.#stopping) {
+			const message = await consumer.next({ expires: NEXT_EXPIRES_MS });
+			if (message) await accept(deliveryOf(message, definition.stream));
+			const { ack_floor } = await consumer.info();
+			if (ack_floor.stream_seq >= last) return;
+			if (performance.now() > end && !message?.redelivered) return;
 		}
 	}
 
