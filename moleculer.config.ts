@@ -3,6 +3,8 @@ import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { auditCommand } from "./services/audit/audit.repl.ts";
+import { lettersCommand } from "./services/letter/letter.repl.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
 /** The broker's options; only what differs from moleculer's defaults. */
@@ -26,7 +28,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 			tags: { action: { params: false }, event: { params: false } },
 			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
 		},
-		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand] },
+		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, auditCommand, lettersCommand] },
 
 		created(broker) {
 			// moleculer logs a service that can not be loaded and goes on without it.

@@ -33,13 +33,13 @@ export async function createOutboxTables(schema: Schema): Promise<void> {
 		epoch: types.bigInteger(),
 		owner: types.ascii(26),
 		lease_until: types.bigInteger(),
-		last_sequence: types.bigInteger(),
 		republish: types.integer()
 	});
 	await schema.createTable("outbox_streams", {
 		stream: { ...types.ascii(64), primaryKey: true },
 		created: types.ascii(40),
-		last_seq: types.bigInteger()
+		last_seq: types.bigInteger(),
+		last_sequence: types.bigInteger()
 	});
 }
 

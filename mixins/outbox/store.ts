@@ -1,6 +1,6 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
 import { nowOf } from "./clock.ts";
-import { recordStreams, type StreamRecord } from "./streams.ts";
+import { numberStreams, recordStreams, type StreamRecord } from "./streams.ts";
 
 /** A row to be published. */
 export interface OutboxRow {
@@ -13,7 +13,7 @@ export interface OutboxRow {
 	payload: string;
 	/** JSON. */
 	headers: string;
-	/** The number among all rows of this outbox, from 1 without gaps. */
+	/** The number among all rows of this outbox for this stream, from 1 without gaps. */
 	sequence: number;
 	created_at: number;
 	attempts: number;
@@ -73,7 +73,7 @@ export class OutboxStore {
 			const [known] = await this.#select<{ name: string }>("SELECT name FROM outbox_relay", {}, transaction);
 			if (!known)
 				await this.#db.query(
-					"INSERT INTO outbox_relay (name, epoch, owner, lease_until, last_sequence, republish) VALUES ('relay', 0, '', 0, 0, 0)",
+					"INSERT INTO outbox_relay (name, epoch, owner, lease_until, republish) VALUES ('relay', 0, '', 0, 0)",
 					{ transaction }
 				);
 			const claimed = await this.#update(
@@ -184,20 +184,20 @@ export class OutboxStore {
 	async #numbered(rows: OutboxRow[], transaction: Transaction): Promise<OutboxRow[]> {
 		const fresh = rows.filter(row => row.sequence === 0);
 		if (fresh.length === 0) return rows;
-		const [last] = await this.#select<{ last_sequence: number }>(
-			"SELECT last_sequence FROM outbox_relay",
-			{},
-			transaction
-		);
-		let sequence = Number(last?.last_sequence);
-		for (const row of fresh) row.sequence = ++sequence;
+		const counts = new Map<string, number>();
+		for (const { stream } of fresh) counts.set(stream, (counts.get(stream) ?? 0) + 1);
+		const last = await numberStreams(this.#db, counts, transaction);
+		for (const row of fresh) {
+			const sequence = (last.get(row.stream) ?? 0) + 1;
+			last.set(row.stream, sequence);
+			row.sequence = sequence;
+		}
 		const cases = fresh.map(row => `WHEN ${row.id} THEN ${row.sequence}`).join(" ");
 		await this.#update(
 			`UPDATE outbox SET sequence = CASE id ${cases} END WHERE id IN (:ids)`,
 			{ ids: fresh.map(row => row.id) },
 			transaction
 		);
-		await this.#update("UPDATE outbox_relay SET last_sequence = :sequence", { sequence }, transaction);
 		return rows;
 	}
 

@@ -110,11 +110,11 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
 	const codes = new Set<keyof typeof errorAnswers>([429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
-	if (role) codes.add(403);
+	if (role || action === "audit.list") codes.add(403);
 	if (params) codes.add(400).add(422);
 	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
 	if (action === "user.register" || action === "note.update") codes.add(409);
-	if (params && "note_id" in params) codes.add(404);
+	if (params && ("note_id" in params || "letter_id" in params)) codes.add(404);
 	return [...codes].sort();
 }
 

@@ -1,9 +1,11 @@
 import type { Context, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
-import { databaseUrl, env } from "../../lib/env.ts";
+import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
@@ -11,7 +13,7 @@ import { noteError } from "./note.contract.ts";
 import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present, type StoredNote } from "./note.domain.ts";
 import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods<{ note: NoteTable }> {
+interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods {
 	authorsOf(ctx: Context, notes: readonly StoredNote[]): Promise<Map<number, Author>>;
 	presented(ctx: Context, note: StoredNote | null): Promise<contract.Note>;
 }
@@ -22,7 +24,10 @@ interface NoteVars {
 
 const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
-	mixins: [DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })],
+	mixins: [
+		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
+		DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })
+	],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
 
 	actions: {
@@ -32,8 +37,14 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		create: {
 			visibility: "published",
 			params: contract.createNote,
+			audit: { object: "note" },
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
-				const note = await this.notes.insert(identityOf(ctx).id, ctx.params);
+				const { id } = identityOf(ctx);
+				const note = await this.audited(
+					ctx,
+					transaction => this.notes.insert(id, ctx.params, transaction),
+					inserted => ({ id: inserted.id })
+				);
 				return this.presented(ctx, note);
 			}
 		},
@@ -86,25 +97,32 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		update: {
 			visibility: "published",
 			params: contract.updateNote,
+			audit: { object: "note", id: "note_id", details: ["version"] },
 			async handler(ctx: Context<contract.UpdateNote, Meta>): Promise<contract.Note> {
 				const { note_id, version, ...texts } = ctx.params;
 				if (texts.title === undefined && texts.content === undefined)
 					throw fieldError("title", "required", "One of the fields 'title' and 'content' is required.");
 
 				const userId = identityOf(ctx).id;
-				const updated = await this.notes.update(userId, note_id, texts, version);
-				const note = await this.notes.find(userId, note_id);
-				if (!updated && note) throw noteError("NOTE_VERSION_CONFLICT", { version: note.version });
-				return this.presented(ctx, note);
+				await this.audited(ctx, async transaction => {
+					if (await this.notes.update(userId, note_id, texts, version, transaction)) return;
+					const note = await this.notes.find(userId, note_id);
+					throw note ? noteError("NOTE_VERSION_CONFLICT", { version: note.version }) : noteError("NOTE_NOT_FOUND");
+				});
+				return this.presented(ctx, await this.notes.find(userId, note_id));
 			}
 		},
 
 		remove: {
 			visibility: "published",
 			params: contract.noteById,
+			audit: { object: "note", id: "note_id" },
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<null> {
-				const removed = await this.notes.remove(identityOf(ctx).id, ctx.params.note_id);
-				if (!removed) throw noteError("NOTE_NOT_FOUND");
+				const { id } = identityOf(ctx);
+				await this.audited(ctx, async transaction => {
+					const removed = await this.notes.remove(id, ctx.params.note_id, transaction);
+					if (!removed) throw noteError("NOTE_NOT_FOUND");
+				});
 				return null;
 			}
 		}

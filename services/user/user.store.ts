@@ -19,9 +19,10 @@ export type UserStore = ReturnType<typeof userStore>;
 export function userStore(users: UserTable) {
 	return {
 		/** @throws USERNAME_TAKEN where the unique index says so: looking first would leave room for a race */
-		async insert(username: string, passwordHash: string): Promise<{ id: number }> {
+		async insert(username: string, passwordHash: string, transaction?: Transaction): Promise<{ id: number }> {
 			try {
-				const user = await users.create({ username, username_key: usernameKey(username), password_hash: passwordHash });
+				const row = { username, username_key: usernameKey(username), password_hash: passwordHash };
+				const user = await users.create(row, { ...(transaction && { transaction }) });
 				return { id: user.get("id") };
 			} catch (error) {
 				if (error instanceof UniqueConstraintError) throw userError("USERNAME_TAKEN");
