@@ -1,8 +1,9 @@
-import { hostname } from "node:os";
-import { basename } from "node:path";
+import { readFileSync } from "node:fs";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { nodeName } from "./lib/node-name.ts";
+import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import { auditCommand } from "./services/audit/audit.repl.ts";
 import { lettersCommand } from "./services/letter/letter.repl.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
@@ -11,24 +12,26 @@ import { notesCommand } from "./services/note/note.repl.ts";
 export function brokerOptions(env: Env): BrokerOptions {
 	const [agentHost, agentPort] = env.JAEGER_AGENT.split(":");
 	return {
-		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
+		nodeID: nodeName(env),
 		namespace: env.MESH_NAME,
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
-		transporter: env.NATS_URL ? { type: "NATS", options: { url: env.NATS_URL } } : null,
-		registry: {
-			discoverer:
-				env.ETCD_ENDPOINTS.length > 0 ? { type: "Etcd3", options: { etcd: { hosts: env.ETCD_ENDPOINTS } } } : "Local"
-		},
+		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
+		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
+		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		requestTimeout: 10_000,
 		tracing: {
 			enabled: Boolean(agentHost),
 			sampling: { rate: env.JAEGER_SAMPLE_RATE },
-			// moleculer records all parameters by default, passwords included.
+			// moleculer records all parameters by default, passwords included, and with a refusal what was refused.
 			tags: { action: { params: false }, event: { params: false } },
+			errorFields: ["name", "message", "code", "type"],
 			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
 		},
-		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, auditCommand, lettersCommand] },
+		replOptions: {
+			delimiter: "notemesh $",
+			customCommands: [notesCommand, auditCommand, lettersCommand, ...registryCommands]
+		},
 
 		created(broker) {
 			// moleculer logs a service that can not be loaded and goes on without it.
@@ -41,6 +44,19 @@ export function brokerOptions(env: Env): BrokerOptions {
 			refuseEmptyNode(broker);
 			if (isEmbedded(env) && env.NODE_ENV !== "production") process.stdout.write(banner(broker));
 		}
+	};
+}
+
+function etcdRegistry(env: Env): BrokerOptions["registry"] {
+	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password, ETCD_CA_FILE } = env;
+	return {
+		discoverer: new EtcdDiscoverer({
+			endpoints,
+			...(username && { auth: { username, password } }),
+			...(ETCD_CA_FILE && { tls: { ca: readFileSync(ETCD_CA_FILE) } })
+		}),
+		strategy: WeightedStrategy,
+		strategyOptions: { preferZone: true }
 	};
 }
 

@@ -99,6 +99,7 @@ export const variables = {
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
 	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
+	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: string("", "Separates meshes that share one NATS and one etcd"),
 	SERVICEDIR: string(
 		"services",
@@ -112,13 +113,16 @@ export const variables = {
 	),
 	NATS_URL: url(["nats", "tls"], "", "NATS server; empty: no transporter, one process"),
 	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
+	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),
+	ETCD_PASSWORD: string("", "Password of ETCD_USERNAME"),
+	ETCD_CA_FILE: string("", "PEM file of the authority that signed etcd's certificate, for https endpoints"),
 	REDIS_URL: url(
 		["redis", "rediss"],
 		"",
 		"Redis for what several api nodes share (rate limits); empty: memory of each node"
 	),
 	JWT_KEYS: signingKeys(
-		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required in production and on MySQL"
+		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
 	),
 	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
 	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),
@@ -154,9 +158,6 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 		}
 	});
 	const env = Object.fromEntries(entries) as Env;
-
-	const mustHaveKeys = env.NODE_ENV === "production" || !isEmbedded(env);
-	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
 
 	if (problems.length > 0)
 		throw new Error(`The environment is not valid:\n${problems.map(line => `  - ${line}`).join("\n")}`);

@@ -61,8 +61,8 @@ export function text<const Options extends TextOptions>(options: Options) {
 	return { type: "string", custom: checkText, messages: textMessages, ...options } as const;
 }
 
-/** A database id from a URL or a body: an integer from 1 to 2^53-1. */
-export const id = { type: "number", integer: true, min: 1, max: Number.MAX_SAFE_INTEGER, convert: true } as const;
+/** A database id: an integer from 1 to 2^53-1. */
+export const id = { type: "number", integer: true, min: 1, max: Number.MAX_SAFE_INTEGER } as const;
 
 type Simplify<T> = { [K in keyof T]: T[K] };
 type IsOptional<Rule> = Rule extends { readonly optional: true } ? true : false;

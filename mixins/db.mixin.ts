@@ -11,7 +11,7 @@ import MoleculerDb, { type DbServiceSettings, type MoleculerDbMethods } from "mo
 import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
 import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
-import { toActionError } from "./db/errors.ts";
+import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
 import { runInTransaction } from "./db/transaction.ts";
 import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
@@ -75,7 +75,13 @@ interface BaseSchema extends Partial<ServiceSchema> {
  * moleculer-db exports a service schema, which its types call a class. Its `started` tries to connect for ever, also
  * when the service has been stopped meanwhile, and its `stopped` belongs to that.
  */
-const { started, stopped, settings, ...base } = MoleculerDb as unknown as BaseSchema;
+const { started, stopped, ...base } = MoleculerDb as unknown as BaseSchema;
+
+const defaultSettings: DbSettings & ServiceSettingSchema = {
+	...base.settings,
+	idField: "id",
+	$secureSettings: ["db"]
+};
 
 /** Without `rest` and never published: no HTTP route. Not cached: a store writes past moleculer-db's cache cleaning. */
 const genericActions = Object.fromEntries(
@@ -132,7 +138,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 			return true;
 		} catch (error) {
 			this.logger.error("The database does not answer:", error);
-			throw new Errors.MoleculerError("The database does not answer", 503, "DATABASE_UNAVAILABLE");
+			throw databaseUnavailable();
 		}
 	}
 };
@@ -149,7 +155,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 export function DbMixin({ model, models = [], url, ...options }: DbOptions): Partial<ServiceSchema> {
 	const schema: Partial<ServiceSchema> & Merging = {
 		...base,
-		settings: { ...settings, ...{ idField: "id", $secureSettings: ["db"] } },
+		settings: defaultSettings,
 		actions: {
 			...genericActions,
 			ready: {
@@ -160,6 +166,16 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 			}
 		},
 		methods,
+
+		hooks: {
+			error: {
+				"*"(this: Service, _ctx: Context, error: Error) {
+					if (!isAway(error)) throw error;
+					this.logger.error("The database does not answer:", error);
+					throw databaseUnavailable();
+				}
+			}
+		},
 
 		merged(merged) {
 			const chosenUrl = () => {

@@ -3,10 +3,11 @@ const PACKAGES = {
 	"nats-server": { debian: "nats-server", homebrew: "nats-server" },
 	etcd: { debian: "etcd-server", homebrew: "etcd" },
 	mariadbd: { debian: "mariadb-server-core", homebrew: "mariadb" },
-	"redis-server": { debian: "redis-server", homebrew: "redis" }
+	"redis-server": { debian: "redis-server", homebrew: "redis" },
+	curl: { debian: "curl", homebrew: "curl" }
 };
 
-/** The executable of a server that Notemesh runs against. */
+/** An executable that Notemesh or its tests run: the servers, and curl for the commands of the README. */
 export type ServerCommand = keyof typeof PACKAGES;
 
 /** The Debian packages that hold these servers. */

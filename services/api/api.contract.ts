@@ -12,8 +12,14 @@ export const readyResult = {
 export const apiError = errorTable({
 	ROUTE_NOT_FOUND: [404, "Not found"],
 	METHOD_NOT_ALLOWED: [405, "Method not allowed"],
+	MALFORMED_ENCODING: [400, "A query or a form must be percent-encoded UTF-8"],
+	BODY_INCOMPLETE: [400, "The body is incomplete"],
+	BODY_NOT_UTF8: [400, "The body must be UTF-8"],
+	BODY_NOT_JSON: [400, "The body must be valid JSON"],
 	BODY_NOT_AN_OBJECT: [400, "The body must be a JSON object"],
+	BODY_TOO_LARGE: [413, "The body is too large"],
 	UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
+	UNSUPPORTED_CONTENT_ENCODING: [415, "The body must not be compressed"],
 	TOO_MANY_REQUESTS: [429, "Too many requests"]
 });
 

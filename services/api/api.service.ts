@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import type { Server } from "node:http";
 import type { Context, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
@@ -6,14 +6,18 @@ import { env } from "../../lib/env.ts";
 import { type Identity, identityError } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { apiError, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
+import { checkMediaType, readBody } from "./body.ts";
+import { answerClientError } from "./client-error.ts";
 import { failure, success } from "./envelope.ts";
 import { openapi } from "./openapi.ts";
-import { checkMediaType, requestParams } from "./params.ts";
+import { type Params, requestParams, urlencodedFields } from "./params.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
-import { methodsOf, type RouteDefinition, routes } from "./routes.ts";
+import { newRequestId, splitUrl } from "./request.ts";
+import { methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
@@ -21,68 +25,55 @@ type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefi
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
-	refuseMethod(req: IncomingRequest, res: GatewayResponse): Error;
+	logResponse(req: IncomingRequest, res: GatewayResponse): void;
+	routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition;
 	learnRevokedSessions(): Promise<void>;
+	tryToLearnRevokedSessions(): Promise<void>;
 }
 
 interface ApiVars {
+	server: Server;
 	tokens: AccessTokens;
 	revoked: RevokedSessions;
 	limits: { all: RateLimit; guarded: RateLimit };
 	resync: NodeJS.Timeout;
 }
 
-/** The largest legal note is 64 KiB of text, which JSON may escape to six times as much. */
-const BODY_LIMIT = "512kb";
 /** A revocation whose event was lost is learnt within this time. */
 const RESYNC_MS = 60_000;
 const READY_TIMEOUT_MS = 1000;
 
 const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = {
 	name: "api",
-	mixins: [ApiGateway as ServiceSchema],
+	mixins: [RegistryMixin(), ApiGateway as ServiceSchema],
 
 	settings: {
-		// Parameters may hold passwords, and URLs search keys: one line an answer is what an operator needs.
+		// Parameters may hold passwords: one line an answer, without them, is what an operator needs.
 		logRequest: null,
 		logRequestParams: null,
 		logRouteRegistration: "debug",
 
 		/** Every answer names its trace; what a client sends as an id is not trusted to be one. */
 		rootCallOptions: (options: { requestID?: string }) => {
-			options.requestID = randomBytes(16).toString("hex");
+			options.requestID = newRequestId();
 		},
 
 		routes: [
 			{
 				path: "/",
 				aliases: Object.fromEntries(
-					routes.flatMap(route => {
-						const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
-						return methods.map(method => [`${method} ${route.path}`, { ...route, method }]);
-					})
+					routes.flatMap(route => methodsOf([route]).map(method => [`${method} ${route.path}`, { ...route, method }]))
 				),
 				mappingPolicy: "restrict",
 				mergeParams: false,
 				pathToRegexpOptions: { sensitive: true },
 				authentication: true,
-				bodyParsers: { json: { limit: BODY_LIMIT }, urlencoded: { limit: BODY_LIMIT, extended: false } },
+				bodyParsers: false,
+				use: [admit, readBody],
 
-				async onBeforeCall(
-					this: ApiVars & ApiMethods,
-					_ctx: Context,
-					_route: unknown,
-					req: IncomingRequest,
-					res: GatewayResponse,
-					alias: RoutedAlias
-				) {
-					// moleculer-web looks OPTIONS up as the method that a preflight asks for, and would run that action.
-					if (req.method !== alias.method) throw this.refuseMethod(req, res);
-					const limit = alias.guarded ? this.limits.guarded : this.limits.all;
-					await limit.count(req.socket.remoteAddress ?? "", res);
-					checkMediaType(req, alias);
-					const { params, body } = req.$params as { params: Record<string, unknown>; body: unknown };
-					req.$params = requestParams(alias.method, params, body, searchOf(req));
+				onBeforeCall(_ctx: Context, _route: unknown, req: IncomingRequest, _res: GatewayResponse, alias: RoutedAlias) {
+					const { params, body } = req.$params as { params: Params; body: Params };
+					req.$params = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 				},
 
 				onAfterCall(
@@ -105,7 +96,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		],
 
 		onError(
-			this: { logger: { error(...args: unknown[]): void } },
+			this: ApiMethods & { logger: { error(...args: unknown[]): void } },
 			req: IncomingRequest,
 			res: GatewayResponse,
 			error: unknown
@@ -115,6 +106,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
+			this.logResponse(req, res);
 		}
 	},
 
@@ -124,7 +116,15 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		addRoute: false,
 		removeRoute: false,
 
-		rest: { tracing: { tags: { params: false } } },
+		rest: {
+			tracing: {
+				tags: { params: false },
+				spanName: ctx => {
+					const { req } = ctx.params as { req: IncomingRequest };
+					return `${req.method} ${splitUrl(req).path}`;
+				}
+			}
+		},
 
 		ping: { handler: () => ({ message: "pong" }) },
 
@@ -155,7 +155,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.revoked.add(ctx.params.session_ids);
 		},
 		"$services.changed"() {
-			this.learnRevokedSessions();
+			return this.tryToLearnRevokedSessions();
 		}
 	},
 
@@ -171,6 +171,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			if (!alias.auth) return null;
 			const token = tokenOf(req);
 			const identity = token ? await this.tokens.verify(token) : null;
+			if (identity && !this.revoked.complete) await this.learnRevokedSessions();
 			if (!identity || this.revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
 			return identity;
@@ -181,32 +182,38 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.sendError(req, res, error);
 		},
 
-		/** Called by moleculer-web where no route fits. */
-		send404(req: IncomingRequest, res: GatewayResponse) {
-			this.sendError(req, res, this.refuseMethod(req, res));
+		/** Called by moleculer-web for every answer. Without the query, where search keys and stray tokens stand. */
+		logResponse(req, res) {
+			const [seconds, nanoseconds] = process.hrtime(req.$startTime as [number, number]);
+			const milliseconds = (seconds * 1e3 + nanoseconds / 1e6).toFixed(1);
+			this.logger.info(`<= ${res.statusCode} ${req.method} ${splitUrl(req).path} [+${milliseconds} ms]`);
 		},
 
-		/** The answer for a path that is known under other methods only, or not at all. */
-		refuseMethod(req, res) {
-			const methods = methodsOf(req.parsedUrl as string);
-			if (methods.length === 0) return apiError("ROUTE_NOT_FOUND");
-			res.setHeader("Allow", methods.join(", "));
-			return apiError("METHOD_NOT_ALLOWED");
+		/** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
+		routeOf(req, res) {
+			const found = routesAt(req.parsedUrl);
+			const route = found.find(candidate => methodsOf([candidate]).includes(req.method as string));
+			if (route) return route;
+			if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
+			res.setHeader("Allow", methodsOf(found).join(", "));
+			throw apiError("METHOD_NOT_ALLOWED");
 		},
 
 		async learnRevokedSessions() {
+			this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
+			this.revoked.complete = true;
+		},
+
+		async tryToLearnRevokedSessions() {
 			if (!this.broker.registry.actions.isAvailable("user.revokedSessions")) return;
-			try {
-				this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
-			} catch (error) {
-				this.logger.debug("Revoked sessions are not known yet", error);
-			}
+			await this.learnRevokedSessions().catch(error => this.logger.debug("Revoked sessions are not known yet", error));
 		}
 	},
 
 	created() {
 		const { PORT, HOST, ACCESS_TOKEN_SECONDS, REDIS_URL, RATE_LIMIT_PER_MINUTE, LOGIN_LIMIT_PER_MINUTE } = env();
 		Object.assign(this.settings, { port: PORT, ip: HOST });
+		this.server.on("clientError", (error, socket) => answerClientError(error, socket, newRequestId()));
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
 		this.limits = {
@@ -216,7 +223,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	started() {
-		this.resync = setInterval(() => this.learnRevokedSessions(), RESYNC_MS);
+		this.resync = setInterval(() => this.tryToLearnRevokedSessions(), RESYNC_MS);
 	},
 
 	stopped() {
@@ -226,9 +233,19 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	}
 };
 
-function searchOf(req: IncomingRequest): URLSearchParams {
-	const { url = "" } = req;
-	return new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "");
+/** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
+function admit(
+	this: ApiVars & ApiMethods,
+	req: IncomingRequest,
+	res: GatewayResponse,
+	next: (error?: unknown) => void
+): void {
+	const [route] = routesAt(req.parsedUrl);
+	const limit = route?.guarded ? this.limits.guarded : this.limits.all;
+	limit
+		.count(req.socket.remoteAddress ?? "", res)
+		.then(() => checkMediaType(req, this.routeOf(req, res)))
+		.then(next, next);
 }
 
 export default ApiService;

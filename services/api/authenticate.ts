@@ -13,6 +13,8 @@ export function tokenOf(req: IncomingMessage): string | undefined {
 
 /** The sessions that ended while access tokens of theirs may still be valid. */
 export class RevokedSessions {
+	/** Whether the sessions that ended before this process began are known, too: until then no token can be trusted. */
+	complete = false;
 	readonly #ends = new Map<string, number>();
 	readonly #seconds: number;
 

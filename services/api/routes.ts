@@ -229,8 +229,8 @@ export const routes: readonly RouteDefinition[] = [
 	}
 ];
 
-/** The methods that a path answers to, none for an unknown path. HEAD goes with GET. */
-export function methodsOf(path: string): string[] {
+/** The routes of a path, none for an unknown one. A path without parameters goes before one with them. */
+export function routesAt(path: string): RouteDefinition[] {
 	const asked = path.replace(/(.)\/$/, "$1").split("/");
 	const matches = (pattern: string) => {
 		const parts = pattern.split("/");
@@ -238,6 +238,11 @@ export function methodsOf(path: string): string[] {
 			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
 		);
 	};
-	const methods = routes.filter(route => matches(route.path)).map(route => route.method);
-	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+	const exact = routes.filter(route => route.path === asked.join("/"));
+	return exact.length > 0 ? exact : routes.filter(route => matches(route.path));
+}
+
+/** The methods that routes answer to. HEAD goes with GET. */
+export function methodsOf(routes: readonly RouteDefinition[]): string[] {
+	return routes.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
 }

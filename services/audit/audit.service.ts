@@ -5,6 +5,7 @@ import { identityOf, type Meta } from "../../lib/identity.ts";
 import { consumers, type Message, streams } from "../../lib/streams.ts";
 import { type ChannelMessage, type ChannelsMethods, ChannelsMixin } from "../../mixins/channels.mixin.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { auditEntryModel } from "../../models/audit-entry.model.ts";
 import { auditHeadModel } from "../../models/audit-head.model.ts";
 import { migratorOf } from "../../models/migrator.ts";
@@ -27,6 +28,7 @@ interface AuditVars {
 const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = {
 	name: "audit",
 	mixins: [
+		RegistryMixin(),
 		ChannelsMixin({ url: () => channelsUrl(env()), streams, consumers }),
 		DbMixin({
 			model: auditEntryModel,

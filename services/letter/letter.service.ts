@@ -5,6 +5,7 @@ import { identityOf, type Meta } from "../../lib/identity.ts";
 import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import type { DeadLetter } from "../../mixins/channels/dead-letters.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { outboxModel } from "../../models/outbox.model.ts";
@@ -24,6 +25,7 @@ interface LetterMethods extends DbMethods, EventsMethods {
 const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 	name: "letter",
 	mixins: [
+		RegistryMixin(),
 		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
 		DbMixin({ model: outboxModel, migrator: migratorOf("letter"), url: () => databaseUrl(env(), "letter") })
 	],

@@ -17,8 +17,8 @@ export const updateNote = {
 export const queryNotes = {
 	$$strict: true,
 	search_key: text({ minChars: 1, maxChars: 128, optional: true }),
-	offset: { type: "number", integer: true, min: 0, max: Number.MAX_SAFE_INTEGER, convert: true, optional: true },
-	limit: { type: "number", integer: true, min: 1, max: 100, convert: true, optional: true },
+	offset: { type: "number", integer: true, min: 0, max: Number.MAX_SAFE_INTEGER, optional: true },
+	limit: { type: "number", integer: true, min: 1, max: 100, optional: true },
 	cursor: text({ minChars: 1, maxChars: 64, optional: true })
 } as const;
 export const manyNotes = { $$strict: true, note_ids: { type: "array", items: id, min: 1, max: 1000 } } as const;

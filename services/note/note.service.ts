@@ -5,17 +5,17 @@ import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
-import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present, type StoredNote } from "./note.domain.ts";
+import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
 import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
 interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods {
-	authorsOf(ctx: Context, notes: readonly StoredNote[]): Promise<Map<number, Author>>;
-	presented(ctx: Context, note: StoredNote | null): Promise<contract.Note>;
+	authorsOf(ctx: Context, userIds: readonly number[]): Promise<Map<number, Author>>;
 }
 
 interface NoteVars {
@@ -25,6 +25,7 @@ interface NoteVars {
 const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
 	mixins: [
+		RegistryMixin(),
 		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
 		DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })
 	],
@@ -40,12 +41,14 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			audit: { object: "note" },
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
 				const { id } = identityOf(ctx);
+				// Asked before the write: whoever gets an error must be free to try again.
+				const authors = await this.authorsOf(ctx, [id]);
 				const note = await this.audited(
 					ctx,
 					transaction => this.notes.insert(id, ctx.params, transaction),
 					inserted => ({ id: inserted.id })
 				);
-				return this.presented(ctx, note);
+				return present(note, authors.get(id));
 			}
 		},
 
@@ -66,7 +69,10 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					limit: limit + 1
 				});
 				const page = rows.slice(0, limit);
-				const authors = await this.authorsOf(ctx, page);
+				const authors = await this.authorsOf(
+					ctx,
+					page.map(note => note.user_id)
+				);
 				const last = rows.length > limit ? page.at(-1) : undefined;
 				return {
 					total,
@@ -80,7 +86,11 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			visibility: "published",
 			params: contract.noteById,
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<contract.Note> {
-				return this.presented(ctx, await this.notes.find(identityOf(ctx).id, ctx.params.note_id));
+				const { id } = identityOf(ctx);
+				const note = await this.notes.find(id, ctx.params.note_id);
+				if (!note) throw noteError("NOTE_NOT_FOUND");
+				const authors = await this.authorsOf(ctx, [id]);
+				return present(note, authors.get(id));
 			}
 		},
 
@@ -89,7 +99,10 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			params: contract.manyNotes,
 			async handler(ctx: Context<contract.ManyNotes>): Promise<contract.Note[]> {
 				const notes = await this.notes.findMany(ctx.params.note_ids);
-				const authors = await this.authorsOf(ctx, notes);
+				const authors = await this.authorsOf(
+					ctx,
+					notes.map(note => note.user_id)
+				);
 				return notes.map(note => present(note, authors.get(note.user_id)));
 			}
 		},
@@ -103,13 +116,16 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 				if (texts.title === undefined && texts.content === undefined)
 					throw fieldError("title", "required", "One of the fields 'title' and 'content' is required.");
 
-				const userId = identityOf(ctx).id;
-				await this.audited(ctx, async transaction => {
-					if (await this.notes.update(userId, note_id, texts, version, transaction)) return;
-					const note = await this.notes.find(userId, note_id);
-					throw note ? noteError("NOTE_VERSION_CONFLICT", { version: note.version }) : noteError("NOTE_NOT_FOUND");
+				const { id } = identityOf(ctx);
+				const authors = await this.authorsOf(ctx, [id]);
+				const note = await this.audited(ctx, async transaction => {
+					const updated = await this.notes.update(id, note_id, texts, version, transaction);
+					const found = await this.notes.find(id, note_id, transaction);
+					if (!found) throw noteError("NOTE_NOT_FOUND");
+					if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: found.version });
+					return found;
 				});
-				return this.presented(ctx, await this.notes.find(userId, note_id));
+				return present(note, authors.get(id));
 			}
 		},
 
@@ -130,17 +146,11 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 
 	methods: {
 		/** The authors of notes, by one call whatever the number of notes. */
-		async authorsOf(ctx: Context, notes: readonly StoredNote[]) {
-			const user_ids = [...new Set(notes.map(note => note.user_id))];
+		async authorsOf(ctx: Context, userIds: readonly number[]) {
+			const user_ids = [...new Set(userIds)];
 			if (user_ids.length === 0) return new Map();
 			const users = await call(ctx, "user.mget", { user_ids });
 			return new Map(users.map(user => [user.user_id, user]));
-		},
-
-		async presented(ctx: Context, note: StoredNote | null) {
-			if (!note) throw noteError("NOTE_NOT_FOUND");
-			const authors = await this.authorsOf(ctx, [note]);
-			return present(note, authors.get(note.user_id));
 		}
 	},
 

@@ -40,8 +40,14 @@ export function noteStore(notes: NoteTable) {
 			return note.get({ plain: true });
 		},
 
-		async find(userId: number, id: number): Promise<StoredNote | null> {
-			const row = await notes.findOne({ attributes: ATTRIBUTES, where: { id, ...ownedBy(userId) }, raw: true });
+		async find(userId: number, id: number, transaction?: Transaction): Promise<StoredNote | null> {
+			const where = { id, ...ownedBy(userId) };
+			const row = await notes.findOne({
+				attributes: ATTRIBUTES,
+				where,
+				raw: true,
+				...(transaction && { transaction })
+			});
 			return row && stored(row);
 		},
 

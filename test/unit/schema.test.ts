@@ -44,12 +44,29 @@ describe("text()", () => {
 });
 
 describe("id", () => {
-	const refused = ["0", "-1", "1.5", "1e999", String(2 ** 53), "1; drop", "", " ", "NaN", null, [1, 2], {}, "0x"];
+	const refused = [
+		"0",
+		"-1",
+		"1.5",
+		"1e999",
+		String(2 ** 53),
+		"1; drop",
+		"",
+		" ",
+		"NaN",
+		"7",
+		null,
+		true,
+		[7],
+		[1, 2],
+		{},
+		"0x"
+	];
 	for (const value of refused)
 		it(`refuses ${JSON.stringify(value)}`, () => {
 			assert.notDeepEqual(errorsOf(id, value), []);
 		});
-	for (const value of [1, "7", Number.MAX_SAFE_INTEGER])
+	for (const value of [1, 7, Number.MAX_SAFE_INTEGER])
 		it(`accepts ${JSON.stringify(value)}`, () => {
 			assert.deepEqual(errorsOf(id, value), []);
 		});
