@@ -165,7 +165,7 @@ export const routes: readonly RouteDefinition[] = [
 	{
 		method: "GET",
 		path: "/v1/admin/letter/:letter_id",
-		action: "letter.get",
+		action: "letter.show",
 		summary: "One dead letter with its message and error",
 		auth: true,
 		role: "admin",

@@ -53,7 +53,7 @@ declare module "../../lib/call.ts" {
 	interface Actions {
 		/** Dead letters, the oldest first. All of these are for admins only. */
 		"letter.list": { params: ListLetters; result: LetterPage };
-		"letter.get": { params: LetterById; result: WholeLetter };
+		"letter.show": { params: LetterById; result: WholeLetter };
 		/** Sends a letter to its consumer again. */
 		"letter.replay": { params: LetterById; result: Replayed };
 		"letter.replayAll": { params: ReplayLetters; result: Replayed };

@@ -27,7 +27,7 @@ export const lettersCommand = {
 				return;
 			}
 			case "show":
-				console.log(await call(broker, "letter.get", { letter_id }, ADMIN));
+				console.log(await call(broker, "letter.show", { letter_id }, ADMIN));
 				return;
 			case "replay": {
 				const replayed = await (which === "all"

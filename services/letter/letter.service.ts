@@ -37,6 +37,7 @@ const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 		remove: false,
 		find: false,
 		count: false,
+		get: false,
 
 		list: {
 			visibility: "published",
@@ -47,7 +48,7 @@ const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 			}
 		},
 
-		get: {
+		show: {
 			visibility: "published",
 			params: contract.letterById,
 			async handler(ctx: Context<contract.LetterById, Meta>): Promise<contract.WholeLetter> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, type TestContext } from "node:test";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
-import { Client } from "./client.ts";
+import { Client, type TestUser } from "./client.ts";
 
 /** What can be ended with the test that began it. */
 type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void };
@@ -70,6 +70,13 @@ export async function startSplitApp(t: Ends, services: AppServices = {}, options
 	const stop = async () => void (await Promise.all([gateway.stop(), worker.stop()]));
 	t.after(stop);
 	return { broker: gateway, worker, client: clientOf(gateway), stop };
+}
+
+/** Registers a user, makes them an admin and logs them in again. */
+export async function newAdmin({ client, worker }: App): Promise<TestUser> {
+	const user = await client.newUser();
+	await worker.call("user.setRole", { user_id: user.user_id, role: "admin" });
+	return { ...user, ...(await client.login(user.username, user.password)) };
 }
 
 /** Starts one more gateway beside that of a split app. */
