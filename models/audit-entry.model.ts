@@ -30,25 +30,26 @@ export interface AuditEntryRow {
 /** What a new row needs. */
 export type AuditEntryCreation = Optional<AuditEntryRow, "id">;
 
-const number = { type: DataTypes.BIGINT, allowNull: false };
-const string = { type: DataTypes.STRING, allowNull: false };
+// Sequelize writes into the attributes: each column needs an object of its own.
+const number = () => ({ type: DataTypes.BIGINT, allowNull: false });
+const string = () => ({ type: DataTypes.STRING, allowNull: false });
 const define: ModelAttributes<Model<AuditEntryRow, AuditEntryCreation>, AuditEntryRow> = {
 	id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true },
-	source: string,
-	position: number,
-	sequence: number,
-	event_id: string,
-	time: number,
+	source: string(),
+	position: number(),
+	sequence: number(),
+	event_id: string(),
+	time: number(),
 	user_id: DataTypes.BIGINT,
-	action: string,
-	object_type: string,
+	action: string(),
+	object_type: string(),
 	object_id: DataTypes.STRING,
-	outcome: string,
+	outcome: string(),
 	error: DataTypes.STRING,
-	request_id: string,
-	trace_id: string,
+	request_id: string(),
+	trace_id: string(),
 	details: { type: DataTypes.TEXT, allowNull: false },
-	hash: string
+	hash: string()
 };
 
 const options: ModelOptions<Model<AuditEntryRow, AuditEntryCreation>> = {
