@@ -1,4 +1,4 @@
-import type { Context, Service, ServiceSchema } from "moleculer";
+import type { ActionSchema, Context, Service, ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
 import { type AuditedObject, type AuditRule, recordOf } from "./audit/record.ts";
 import type { OutboxMethods } from "./outbox.mixin.ts";
@@ -35,15 +35,9 @@ export interface AuditMethods {
 
 interface AuditService extends Service, OutboxMethods {
 	transaction: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
-	/** The actions as other nodes call them, with every middleware around the handler. */
-	_serviceSpecification: { actions: Record<string, Action> };
 }
 
-interface Action {
-	name: string;
-	audit?: AuditRule;
-	handler: (ctx: Context) => Promise<unknown>;
-}
+type ActionHandler = (ctx: Context) => Promise<unknown>;
 
 /** Contexts whose change has been recorded in its own transaction. */
 const recorded = new WeakSet<Context>();
@@ -57,10 +51,10 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 	const write = (service: AuditService, transaction: Transaction, ctx: Context, payload: object) =>
 		service.outbox.add(transaction, { stream, subject, payload }, ctx);
 
-	/** Around all middlewares: a refusal of the validator is a refusal. */
-	const wrap = (service: AuditService, action: Action, rule: AuditRule) => {
-		const { handler } = action;
-		action.handler = async ctx => {
+	/** Around all other middlewares: a refusal of the validator is a refusal. */
+	const audit =
+		(service: AuditService, rule: AuditRule, handler: ActionHandler): ActionHandler =>
+		async ctx => {
 			let result: unknown;
 			try {
 				result = await handler(ctx);
@@ -75,7 +69,6 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				await service.transaction(transaction => write(service, transaction, ctx, recordOf(ctx, rule, {})));
 			return result;
 		};
-	};
 
 	return {
 		methods: {
@@ -86,7 +79,7 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				describe: (result: T) => AuditedObject = () => ({})
 			): Promise<T> {
 				const service = this as AuditService;
-				const rule = (ctx.action as Action | null)?.audit;
+				const rule = ctx.action?.audit;
 				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
 				const result = await service.transaction(async transaction => {
 					const done = await work(transaction);
@@ -100,8 +93,12 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 
 		created() {
 			const service = this as unknown as AuditService;
-			for (const action of Object.values(service._serviceSpecification.actions))
-				if (action.audit) wrap(service, action, action.audit);
+			// The last one that is added is the outermost one.
+			service.broker.middlewares.add({
+				name: `Audit of ${service.fullName}`,
+				localAction: (handler: ActionHandler, action: ActionSchema) =>
+					action.audit && action.service === this ? audit(service, action.audit, handler) : handler
+			});
 		}
 	};
 }
