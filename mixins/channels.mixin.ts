@@ -101,10 +101,12 @@ export class Channels {
 
 	/**
 	 * Stores a message; resolves when the stream has it.
+	 * @param options `declare: false`: a stream that is not there is an error, and not made
 	 * @throws ChannelError, CHANNELS_STOPPING among others: nothing is ever dropped in silence
 	 */
-	async publish(message: OutgoingMessage): Promise<Published> {
+	async publish(message: OutgoingMessage, { declare = true } = {}): Promise<Published> {
 		if (this.#stopping) throw new ChannelError("CHANNELS_STOPPING", "The service is stopping");
+		if (!declare) return this.transport.publish(message);
 		await this.declare(message.stream);
 		try {
 			return await this.transport.publish(message);

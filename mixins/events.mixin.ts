@@ -17,8 +17,10 @@ export interface EventsMethods extends ChannelsMethods, OutboxMethods, AuditMeth
 export function throughChannels(service: Service): Publisher {
 	const { channels } = service as Service & ChannelsMethods;
 	return {
-		publish: message => channels.publish(message),
-		streamState: stream => channels.declare(stream, { again: true })
+		// A stream that is gone is not made anew on the way: the relay has to see that it was.
+		publish: message => channels.publish(message, { declare: false }),
+		streamState: stream => channels.declare(stream, { again: true }),
+		onInterruption: listener => channels.transport.onReconnect(listener)
 	};
 }
 

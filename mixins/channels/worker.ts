@@ -42,6 +42,14 @@ function isFinal(error: unknown): boolean {
 	return typeof error === "object" && error !== null && (error as { retryable?: unknown }).retryable === false;
 }
 
+/** An error with this property says that a later message of the same key has to be handled first. */
+function waitsForOthers(error: unknown): boolean {
+	return typeof error === "object" && error !== null && (error as { waitsForOthers?: unknown }).waitsForOthers === true;
+}
+
+/** What became of a message: done with, or to come again, with or without the others of its key waiting for it. */
+type Settlement = { again?: { delay: number; holds: boolean } };
+
 /** Runs the handler of one consumer: as many at once as allowed, those of one key in order, the unexplained ones alone. */
 export class Worker {
 	readonly #settings: Required<ConsumerDefinition>;
@@ -134,14 +142,14 @@ export class Worker {
 	async #drain(key: string, chain: Chain): Promise<void> {
 		for (let delivery = chain.queue.shift(); delivery; delivery = chain.queue.shift()) {
 			this.#running++;
-			const delay = await this.#process(delivery);
+			const { again } = await this.#process(delivery);
 			this.#running--;
 			this.#held.delete(delivery);
 			this.#change();
-			if (delay !== undefined && !this.#stopping) {
+			if (again?.holds && !this.#stopping) {
 				const { seq } = delivery;
 				// Another process may get the retry; then the others go on when it must be over.
-				const patience = delay + this.#settings.ackWait;
+				const patience = again.delay + this.#settings.ackWait;
 				const release = () => {
 					this.#resume(chain);
 					void this.#drain(key, chain);
@@ -158,8 +166,7 @@ export class Worker {
 		delete chain.retrying;
 	}
 
-	/** @returns the delay before it comes again, undefined when it is done with */
-	async #process(delivery: Delivery): Promise<number | undefined> {
+	async #process(delivery: Delivery): Promise<Settlement> {
 		const { handle, bury, observer } = this.#options;
 		const { maxAttempts, retryDelay: first } = this.#settings;
 		const attempts = delivery.attempts - (this.#asked.get(delivery.seq) ?? 0);
@@ -171,7 +178,7 @@ export class Worker {
 
 			if (failure && attempts < maxAttempts && !isFinal(failure.error)) {
 				observer.warn(`Message ${delivery.stream}:${delivery.seq} failed, attempt ${attempts}`, failure.error);
-				return await this.#retry(delivery, retryDelay(first, attempts));
+				return await this.#retry(delivery, retryDelay(first, attempts), !waitsForOthers(failure.error));
 			}
 			if (failure) {
 				await bury(delivery, failure.error);
@@ -181,18 +188,19 @@ export class Worker {
 			await delivery.ack();
 			await observer.probe?.("acknowledged", delivery);
 			this.#asked.delete(delivery.seq);
-			return undefined;
+			return {};
 		} catch (error) {
 			// Neither done nor stored as dead: it must come again, whatever its number of attempts is.
 			observer.warn(`Message ${delivery.stream}:${delivery.seq} could not be settled`, error);
-			return this.#retry(delivery, retryDelay(first, attempts)).catch(() => retryDelay(first, attempts));
+			const delay = retryDelay(first, attempts);
+			return this.#retry(delivery, delay, true).catch(() => ({ again: { delay, holds: true } }));
 		}
 	}
 
-	async #retry(delivery: Delivery, delay: number): Promise<number> {
+	async #retry(delivery: Delivery, delay: number, holds: boolean): Promise<Settlement> {
 		this.#asked.set(delivery.seq, this.#asked.get(delivery.seq) ?? 0);
 		await delivery.retry(delay);
-		return delay;
+		return { again: { delay, holds } };
 	}
 
 	async #handBack(delivery: Delivery): Promise<void> {

@@ -16,6 +16,8 @@ type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Pro
 /** A message came before the one that it follows: it has to come again. */
 export class OutOfOrderError extends Error {
 	readonly type = "OUT_OF_ORDER";
+	/** Tells the channels not to let the messages of this aggregate wait for this one: the missing one is among them. */
+	readonly waitsForOthers = true;
 
 	constructor(aggregate: string, version: number, last: number) {
 		super(`Version ${version} of ${aggregate} came, the last one was ${last}`);

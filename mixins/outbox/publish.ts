@@ -15,6 +15,8 @@ export interface Publisher {
 	publish(message: OutboxMessage): Promise<{ seq: number; duplicate: boolean }>;
 	/** What the stream is now, made anew where it was gone. */
 	streamState(stream: string): Promise<{ created: string; lastSeq: number }>;
+	/** Calls a function whenever the streams may have become others: after each lost connection. */
+	onInterruption?(listener: () => void): void;
 }
 
 /** What publishing a batch came to. */
@@ -36,6 +38,8 @@ interface Options {
 	/** The greatest number known of each stream. */
 	known: ReadonlyMap<string, number>;
 	rows: readonly OutboxRow[];
+	/** Whether the streams have to be looked at before anything more is published. */
+	interrupted: () => boolean;
 }
 
 /**
@@ -43,12 +47,16 @@ interface Options {
  * aggregates at once. So the stream has each aggregate's facts in order whatever fails on the way, and what is marked
  * as published is a prefix of each aggregate's rows.
  */
-export async function publishBatch({ publisher, source, known, rows }: Options): Promise<BatchResult> {
+export async function publishBatch({ publisher, source, known, rows, interrupted }: Options): Promise<BatchResult> {
 	const result: BatchResult = { published: [], refused: [], lastSeqs: new Map(), backwards: [] };
 
 	const publishChain = async (chain: readonly OutboxRow[]) => {
 		for (const row of chain) {
 			if (result.outage) return;
+			if (interrupted()) {
+				result.outage = new Error("The connection to the streams was lost");
+				return;
+			}
 			try {
 				const { seq, duplicate } = await publisher.publish(messageOf(row, source));
 				result.published.push(row.id);

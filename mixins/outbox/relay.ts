@@ -52,9 +52,14 @@ export class Relay {
 	#outcome = nothing();
 	#renewed = 0;
 	#watched = 0;
+	/** A stream that was lost must be found so before anything new gets into it: what it lost comes first. */
+	#interrupted = false;
 
 	constructor(options: Options) {
 		this.#options = options;
+		options.publisher.onInterruption?.(() => {
+			this.#interrupted = true;
+		});
 		this.#ended = this.#run();
 	}
 
@@ -103,7 +108,7 @@ export class Relay {
 
 	async #step(epoch: number): Promise<void> {
 		const { store, settings, probe, log } = this.#options;
-		if (performance.now() - this.#watched > settings.watch) await this.#watch();
+		if (this.#interrupted || performance.now() - this.#watched > settings.watch) await this.#watch();
 
 		const nothingToWrite = this.#outcome.published.length + this.#outcome.refused.length === 0;
 		const leaseIsFresh = performance.now() - this.#renewed < settings.lease / 3;
@@ -134,7 +139,8 @@ export class Relay {
 
 		for (const stream of new Set(rows.map(row => row.stream))) if (!this.#streams.has(stream)) await this.#look(stream);
 		const known = new Map([...this.#streams].map(([name, { lastSeq }]) => [name, lastSeq]));
-		const result = await publishBatch({ publisher, source, known, rows });
+		const interrupted = () => this.#interrupted;
+		const result = await publishBatch({ publisher, source, known, rows, interrupted });
 		for (const stream of new Set(result.backwards)) await this.#alarm(stream);
 		this.#outcome = this.#settled(result);
 		for (const { id, error, giveUp } of result.refused)
@@ -142,6 +148,7 @@ export class Relay {
 		if (!result.outage) return;
 
 		log.warn("The outbox relay can not publish, trying again", result.outage);
+		this.#interrupted = true;
 		await this.#sleep(settings.pause);
 	}
 
@@ -155,6 +162,7 @@ export class Relay {
 
 	/** Looks at every stream that this outbox has published to. */
 	async #watch(): Promise<void> {
+		this.#interrupted = false;
 		for (const stream of [...this.#streams.keys()]) await this.#look(stream);
 		this.#watched = performance.now();
 	}
