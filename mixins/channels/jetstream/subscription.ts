@@ -88,8 +88,8 @@ export class JetStreamSubscription implements Subscription {
 	}
 
 	/**
-	 * Somebody may have died over a message. Until all that was handed out before is settled, or must have come again, one
-	 * message is pulled at a time: what waits here while another message kills the process is counted as tried, too.
+	 * Somebody may have died over a message. Until all that was handed out before is settled, or has had the time to come
+	 * again, one message is pulled at a time: what waits here while another message kills the process is counted as tried, too.
 	 */
 	async #pullOneByOne(consumer: Consumer, last: number): Promise<void> {
 		const { definition, accept } = this.#options;
@@ -99,7 +99,7 @@ export class JetStreamSubscription implements Subscription {
 			if (message) await accept(deliveryOf(message, definition.stream));
 			const { ack_floor } = await consumer.info();
 			if (ack_floor.stream_seq >= last) return;
-			if (performance.now() > end && !message?.redelivered) return;
+			if (performance.now() > end) return;
 		}
 	}
 

@@ -33,7 +33,7 @@ export const streams: StreamDefinition[] = [
 	{ name: "DEAD", subjects: ["dead.>"], maxAge: 3600, duplicateWindow: DUPLICATE_WINDOW_S }
 ];
 
-const quick = { stream: "FACTS", ackWait: 1_000, maxAttempts: 9, retryDelay: 50 };
+const quick = { stream: "FACTS", ackWait: 1_000, maxAttempts: 8, retryDelay: 30 };
 export const consumers: ConsumerDefinition[] = [
 	/** Count and sum of each account: every loss and every duplicate shows for ever. */
 	{ name: "adder", ...quick },

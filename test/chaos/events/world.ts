@@ -12,7 +12,7 @@ import { check, type Findings } from "./check.ts";
 import { consumers, type Mutation, type ProcessConfig, random, streams } from "./config.ts";
 
 const SILENT = { info() {}, warn() {}, error() {}, debug() {}, trace() {}, fatal() {} };
-const SETTLE_MS = 60_000;
+const SETTLE_MS = 180_000;
 
 /** The servers, databases and processes of one chaos run. */
 export class World {
@@ -89,14 +89,23 @@ export class World {
 		return crashed;
 	}
 
+	/** Has messages written that throw and that kill, and waits until they are. */
+	async poison(): Promise<void> {
+		for (let written = 0; written < 2; await delay(50)) {
+			this.processes.get("writer-2")?.signal("SIGUSR2");
+			const [rows] = await this.source.query("SELECT 1 FROM accounts WHERE account LIKE 'poison-%'");
+			written = rows.length;
+		}
+	}
+
 	/** Waits until everything that was written has been read, dead letters included. */
 	async settle(): Promise<boolean> {
 		const channels = await this.#open();
-		for (const end = Date.now() + SETTLE_MS; Date.now() < end; await delay(100)) {
-			if (await this.#isQuiet(channels).catch(() => false)) {
-				const replayed = await channels.deadLetters.replayAll();
-				if (replayed.length === 0) return true;
-			}
+		for (const end = Date.now() + SETTLE_MS; Date.now() < end; await delay(250)) {
+			// Before the letters: what is quiet now may only be so because a message has become one since.
+			const quiet = await this.#isQuiet(channels).catch(() => false);
+			const replayed = await channels.deadLetters.replayAll().catch(() => [0]);
+			if (quiet && replayed.length === 0 && (await this.#isQuiet(channels))) return true;
 			await this.revive({ poison: false });
 		}
 		return false;
