@@ -31,7 +31,8 @@ const ours = services.filter(([, service]) => service.build);
 const example = parseEnv(readFileSync(".env.example", "utf8"));
 const secrets = {
 	...{ DB_ROOT_PASSWORD: "root-secret", DB_MIGRATE_PASSWORD: "migrate-secret" },
-	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", JWT_KEYS: `k1:${"x".repeat(32)}` }
+	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", JWT_KEYS: `k1:${"x".repeat(32)}` },
+	...{ DB_AUDIT_PASSWORD: "audit-secret", DB_LETTER_PASSWORD: "letter-secret" }
 };
 
 /** Compose's interpolation, as far as the file uses it: `${NAME:-default}` and `${NAME:?message}`. */
@@ -59,7 +60,7 @@ describe("docker-compose.yml", () => {
 	});
 
 	it("starts what the mesh is made of, note twice", () => {
-		const names = ["api", "etcd", "jaeger", "migrate", "mysql", "nats", "note", "redis", "user"];
+		const names = ["api", "audit", "etcd", "jaeger", "letter", "migrate", "mysql", "nats", "note", "redis", "user"];
 		assert.deepEqual(services.map(([name]) => name).sort(), names);
 		assert.equal(file.services.note?.deploy.replicas, 2);
 	});
@@ -151,6 +152,8 @@ describe("docker-compose.yml", () => {
 			api: [],
 			user: ["user-secret"],
 			note: ["note-secret"],
+			audit: ["audit-secret"],
+			letter: ["letter-secret"],
 			migrate: ["migrate-secret"]
 		});
 	});
