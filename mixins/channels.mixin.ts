@@ -2,6 +2,7 @@ import type { Context, Service, ServiceSchema } from "moleculer";
 import { DeadLetters } from "./channels/dead-letters.ts";
 import { acquireTransport, type SharedTransport } from "./channels/hub.ts";
 import { registerMetrics } from "./channels/metrics.ts";
+import type { ProbePoint } from "./channels/observer.ts";
 import { ServedConsumer } from "./channels/served-consumer.ts";
 import {
 	ChannelError,
@@ -13,7 +14,6 @@ import {
 	type StreamState,
 	type Transport
 } from "./channels/transport.ts";
-import type { ProbePoint } from "./channels/worker.ts";
 
 /** Options of the mixin. */
 export interface ChannelsOptions {

@@ -2,9 +2,10 @@ import type { Context, Service } from "moleculer";
 import type { ChannelHandler, ChannelMessage, Channels } from "../channels.mixin.ts";
 import { REPLAY_FOR } from "./dead-letters.ts";
 import { METRICS } from "./metrics.ts";
+import type { ProbePoint } from "./observer.ts";
 import { traceOf } from "./trace.ts";
 import type { ConsumerDefinition, Delivery, Subscription } from "./transport.ts";
-import { type ProbePoint, Worker } from "./worker.ts";
+import { Worker } from "./worker.ts";
 
 interface Options {
 	service: Service;

@@ -1,19 +1,8 @@
 import { retryDelay } from "./backoff.ts";
+import { type Chain, insertEarly } from "./chain.ts";
+import { isFinal, waitsForOthers } from "./failures.ts";
+import type { Observer } from "./observer.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
-
-/** What a worker counts and tells. */
-export interface Observer {
-	/** A message came again. */
-	redelivered(delivery: Delivery): void;
-	/** A message will not be tried again. */
-	buried(delivery: Delivery, error: unknown): void;
-	warn(message: string, error?: unknown): void;
-	/** For tests: called at named points of the way; what it throws or does not return from happens there. */
-	probe?(point: ProbePoint, delivery: Delivery): void | Promise<void>;
-}
-
-/** Where a consumer can be interrupted. */
-export type ProbePoint = "fetched" | "handled" | "acknowledged";
 
 interface Options {
 	definition: ConsumerDefinition;
@@ -24,31 +13,17 @@ interface Options {
 	observer: Observer;
 }
 
-/** Messages of one key that wait for each other. */
-interface Chain {
-	queue: Delivery[];
-	/** The message whose retry the others wait for. */
-	retrying?: { seq: number; timer: NodeJS.Timeout };
-}
-
 /** A process that dies in a handler leaves no error, so its attempts are counted a little longer. */
 const UNEXPLAINED_ATTEMPTS = 2;
 const HAND_BACK_MS = 250;
 /** How many messages may wait for another one of their key, per slot of concurrency. */
 const HELD_PER_SLOT = 20;
+/** How often a message that came too early is looked at, and for how many waits for an acknowledgement it is kept. */
+const EARLY_MS = 200;
+const EARLY_WAITS = 4;
 
-/** An error with this property set to false is not tried again: the message will never be right. */
-function isFinal(error: unknown): boolean {
-	return typeof error === "object" && error !== null && (error as { retryable?: unknown }).retryable === false;
-}
-
-/** An error with this property says that a later message of the same key has to be handled first. */
-function waitsForOthers(error: unknown): boolean {
-	return typeof error === "object" && error !== null && (error as { waitsForOthers?: unknown }).waitsForOthers === true;
-}
-
-/** What became of a message: done with, or to come again, with or without the others of its key waiting for it. */
-type Settlement = { again?: { delay: number; holds: boolean } };
+/** What became of a message: done with, or to come again after a delay, or kept until others of its key are done. */
+type Settlement = { delay?: number; early?: true };
 
 /** Runs the handler of one consumer: as many at once as allowed, those of one key in order, the unexplained ones alone. */
 export class Worker {
@@ -104,7 +79,9 @@ export class Worker {
 		this.#stopping = true;
 		for (const chain of this.#chains.values()) {
 			clearTimeout(chain.retrying?.timer);
-			await Promise.all(chain.queue.splice(0).map(delivery => this.#handBack(delivery)));
+			clearTimeout(chain.waiting?.timer);
+			const unstarted = [...chain.queue.splice(0), ...chain.early.splice(0)];
+			await Promise.all(unstarted.map(delivery => this.#handBack(delivery)));
 		}
 		this.#change();
 		const { promise: late, resolve } = Promise.withResolvers<boolean>();
@@ -130,11 +107,13 @@ export class Worker {
 			void this.#handBack(delivery);
 		} else {
 			chain.queue.push(delivery);
+			// Nobody is at work on a chain that only waits for an earlier message.
+			if (chain.waiting) this.#lookAgain(key, chain, false);
 		}
 	}
 
 	#start(key: string, delivery: Delivery): Promise<void> {
-		const chain: Chain = { queue: [delivery] };
+		const chain: Chain = { queue: [delivery], early: [] };
 		this.#chains.set(key, chain);
 		return this.#drain(key, chain);
 	}
@@ -142,14 +121,25 @@ export class Worker {
 	async #drain(key: string, chain: Chain): Promise<void> {
 		for (let delivery = chain.queue.shift(); delivery; delivery = chain.queue.shift()) {
 			this.#running++;
-			const { again } = await this.#process(delivery);
+			const { delay, early } = await this.#process(delivery);
 			this.#running--;
-			this.#held.delete(delivery);
 			this.#change();
-			if (again?.holds && !this.#stopping) {
+			if (early && this.#stopping) {
+				await this.#handBack(delivery);
+				continue;
+			}
+			if (early) {
+				insertEarly(chain, delivery);
+				continue;
+			}
+			this.#held.delete(delivery);
+			if (delay === undefined) {
+				delete chain.since;
+				chain.queue.unshift(...chain.early.splice(0, 1));
+			} else if (!this.#stopping) {
 				const { seq } = delivery;
 				// Another process may get the retry; then the others go on when it must be over.
-				const patience = again.delay + this.#settings.ackWait;
+				const patience = delay + this.#settings.ackWait;
 				const release = () => {
 					this.#resume(chain);
 					void this.#drain(key, chain);
@@ -158,7 +148,34 @@ export class Worker {
 				return;
 			}
 		}
-		this.#chains.delete(key);
+		if (chain.early.length > 0 && !this.#stopping) this.#waitForOthers(key, chain);
+		else this.#chains.delete(key);
+	}
+
+	/** Another process may have what the first of the early ones waits for. */
+	#waitForOthers(key: string, chain: Chain): void {
+		const since = chain.since ?? performance.now();
+		chain.since = since;
+		const isOver = performance.now() - since > EARLY_WAITS * this.#settings.ackWait;
+		const timer = setTimeout(() => this.#lookAgain(key, chain, isOver), EARLY_MS);
+		chain.waiting = { timer };
+	}
+
+	#lookAgain(key: string, chain: Chain, giveUp: boolean): void {
+		clearTimeout(chain.waiting?.timer);
+		delete chain.waiting;
+		if (giveUp) {
+			delete chain.since;
+			for (const delivery of chain.early.splice(0)) void this.#postpone(delivery);
+		} else {
+			chain.queue.unshift(...chain.early.splice(0, 1));
+		}
+		void this.#drain(key, chain);
+	}
+
+	async #postpone(delivery: Delivery): Promise<void> {
+		this.#held.delete(delivery);
+		await this.#retry(delivery, retryDelay(this.#settings.retryDelay, delivery.attempts));
 	}
 
 	#resume(chain: Chain): void {
@@ -177,8 +194,9 @@ export class Worker {
 			else failure = await handle(delivery).then(nothing, error => ({ error }));
 
 			if (failure && attempts < maxAttempts && !isFinal(failure.error)) {
+				if (waitsForOthers(failure.error)) return { early: true };
 				observer.warn(`Message ${delivery.stream}:${delivery.seq} failed, attempt ${attempts}`, failure.error);
-				return await this.#retry(delivery, retryDelay(first, attempts), !waitsForOthers(failure.error));
+				return await this.#retry(delivery, retryDelay(first, attempts));
 			}
 			if (failure) {
 				await bury(delivery, failure.error);
@@ -193,14 +211,14 @@ export class Worker {
 			// Neither done nor stored as dead: it must come again, whatever its number of attempts is.
 			observer.warn(`Message ${delivery.stream}:${delivery.seq} could not be settled`, error);
 			const delay = retryDelay(first, attempts);
-			return this.#retry(delivery, delay, true).catch(() => ({ again: { delay, holds: true } }));
+			return this.#retry(delivery, delay).catch(() => ({ delay }));
 		}
 	}
 
-	async #retry(delivery: Delivery, delay: number, holds: boolean): Promise<Settlement> {
+	async #retry(delivery: Delivery, delay: number): Promise<Settlement> {
 		this.#asked.set(delivery.seq, this.#asked.get(delivery.seq) ?? 0);
 		await delivery.retry(delay);
-		return { again: { delay, holds } };
+		return { delay };
 	}
 
 	async #handBack(delivery: Delivery): Promise<void> {

@@ -68,7 +68,8 @@ export class JetStreamSubscription implements Subscription {
 		if (this.#stopping) return;
 
 		const messages = await consumer.consume({
-			max_messages: 2 * settled(definition).concurrency,
+			// What waits here for a free handler is not said to be worked on: it must be little.
+			max_messages: settled(definition).concurrency,
 			idle_heartbeat: 2_000,
 			expires: 20_000
 		});

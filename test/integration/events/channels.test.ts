@@ -224,7 +224,7 @@ await onEachStreamPlace("Channels", place => {
 
 	it("C8: a stopping service ends its handlers, and another one gets the rest: each message takes effect once", async t => {
 		const url = await place.create();
-		const definition = consumer({ concurrency: 4 });
+		const definition = consumer({ concurrency: 4, ackWait: 10_000 });
 		const effects: number[] = [];
 		const started = Promise.withResolvers<void>();
 		const first = await run(t, url, {
