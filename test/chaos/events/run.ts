@@ -99,9 +99,9 @@ async function chaos(mutation: Mutation, quick: boolean): Promise<Result> {
 		mark("poisoned");
 		const missed = await crashes(world, quick);
 		mark("crashes");
-		await randomFaults(world, quick ? 3 : 20);
+		await randomFaults(world, quick ? 2 : 20);
 		mark("faults");
-		await outage(world, { wipe: false });
+		if (!quick) await outage(world, { wipe: false });
 		await outage(world, { wipe: true });
 		mark("outages");
 		if (!quick) await randomFaults(world, 10);
