@@ -271,4 +271,20 @@ await onEachStreamPlace("Channels", place => {
 		await until("all", () => aggregates.every(aggregate => done.get(aggregate)?.length === numbers.length));
 		for (const aggregate of aggregates) assert.deepEqual(done.get(aggregate), numbers, aggregate);
 	});
+
+	it("keeps what came before its predecessor, and handles it in order once that has come", async t => {
+		const url = await place.create();
+		const done: number[] = [];
+		const { channels } = await run(t, url, {
+			async handler(ctx) {
+				if (ctx.params.n !== done.length + 1) throw Object.assign(new Error("too early"), { waitsForOthers: true });
+				done.push(ctx.params.n);
+			}
+		});
+		for (const n of [5, 3, 4, 2, 1])
+			await channels.publish(fact(n, { headers: { aggregate: "a", version: String(n) } }));
+		await until("all", () => done.length === 5);
+		assert.deepEqual(done, [1, 2, 3, 4, 5]);
+		assert.deepEqual(await channels.deadLetters.list(), []);
+	});
 });
