@@ -115,7 +115,7 @@ async function chaos(mutation: Mutation, quick: boolean): Promise<Result> {
 		}
 		world.processes.delete("writer-2");
 		mark("ended");
-		const settled = await world.settle();
+		const settled = await world.settle(mutation === "none" ? 180_000 : 40_000);
 		mark("settled");
 		const findings = await world.findings();
 		const clean = settled && isClean(findings) && missed.length === 0;

@@ -12,7 +12,6 @@ import { check, type Findings } from "./check.ts";
 import { consumers, type Mutation, type ProcessConfig, random, streams } from "./config.ts";
 
 const SILENT = { info() {}, warn() {}, error() {}, debug() {}, trace() {}, fatal() {} };
-const SETTLE_MS = 180_000;
 
 /** The servers, databases and processes of one chaos run. */
 export class World {
@@ -98,10 +97,13 @@ export class World {
 		}
 	}
 
-	/** Waits until everything that was written has been read, dead letters included. */
-	async settle(): Promise<boolean> {
+	/**
+	 * Waits until everything that was written has been read, dead letters included.
+	 * @param patience how long at most, in milliseconds
+	 */
+	async settle(patience: number): Promise<boolean> {
 		const channels = await this.#open();
-		for (const end = Date.now() + SETTLE_MS; Date.now() < end; await delay(250)) {
+		for (const end = Date.now() + patience; Date.now() < end; await delay(250)) {
 			// Before the letters: what is quiet now may only be so because a message has become one since.
 			const quiet = await this.#isQuiet(channels).catch(() => false);
 			const replayed = await channels.deadLetters.replayAll().catch(() => [0]);
