@@ -1,9 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
+import { sealedPackets } from "./lib/sealed-packets.ts";
+import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
+import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
+import { sagaCommand } from "./mixins/saga/repl.ts";
 import { auditCommand } from "./services/audit/audit.repl.ts";
 import { lettersCommand } from "./services/letter/letter.repl.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
@@ -17,8 +20,10 @@ export function brokerOptions(env: Env): BrokerOptions {
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
 		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
-		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
+		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
+		middlewares: env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : [],
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
+		validator: new DiscreetValidator(),
 		requestTimeout: 10_000,
 		tracing: {
 			enabled: Boolean(agentHost),
@@ -30,7 +35,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		},
 		replOptions: {
 			delimiter: "notemesh $",
-			customCommands: [notesCommand, auditCommand, lettersCommand, ...registryCommands]
+			customCommands: [notesCommand, auditCommand, lettersCommand, sagaCommand, ...registryCommands]
 		},
 
 		created(broker) {
@@ -48,12 +53,13 @@ export function brokerOptions(env: Env): BrokerOptions {
 }
 
 function etcdRegistry(env: Env): BrokerOptions["registry"] {
-	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password, ETCD_CA_FILE } = env;
+	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password } = env;
+	const { ca, ...certificate } = tlsCertificates(env);
 	return {
 		discoverer: new EtcdDiscoverer({
 			endpoints,
 			...(username && { auth: { username, password } }),
-			...(ETCD_CA_FILE && { tls: { ca: readFileSync(ETCD_CA_FILE) } })
+			...(ca && endpoints.some(endpoint => endpoint.startsWith("https:")) && { tls: { ca, ...certificate } })
 		}),
 		strategy: WeightedStrategy,
 		strategyOptions: { preferZone: true }

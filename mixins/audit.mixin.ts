@@ -65,8 +65,9 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 					.catch(failure => service.logger.error("A refusal could not be recorded", record, failure));
 				throw error;
 			}
-			if (!recorded.has(ctx))
-				await service.transaction(transaction => write(service, transaction, ctx, recordOf(ctx, rule, {})));
+			if (recorded.has(ctx)) return result;
+			const record = recordOf(ctx, rule, { about: rule.describe?.(result as never) ?? {} });
+			await service.transaction(transaction => write(service, transaction, ctx, record));
 			return result;
 		};
 

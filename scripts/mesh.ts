@@ -10,6 +10,7 @@ const NODES = {
 	"user-1": "user",
 	"note-1": "note",
 	"note-2": "note",
+	"points-1": "points",
 	"audit-1": "audit",
 	"letter-1": "letter",
 	"api-1": "api"

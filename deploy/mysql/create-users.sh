@@ -14,6 +14,7 @@ docker_process_sql <<-SQL
 	GRANT ALL ON notemesh_note.* TO notemesh_migrate;
 	GRANT ALL ON notemesh_audit.* TO notemesh_migrate;
 	GRANT ALL ON notemesh_letter.* TO notemesh_migrate;
+	GRANT ALL ON notemesh_points.* TO notemesh_migrate;
 
 	CREATE USER notemesh_user IDENTIFIED BY $(quoted "$DB_USER_PASSWORD");
 	GRANT SELECT, INSERT, UPDATE, DELETE ON notemesh_user.* TO notemesh_user;
@@ -26,4 +27,7 @@ docker_process_sql <<-SQL
 
 	CREATE USER notemesh_letter IDENTIFIED BY $(quoted "$DB_LETTER_PASSWORD");
 	GRANT SELECT, INSERT, UPDATE, DELETE ON notemesh_letter.* TO notemesh_letter;
+
+	CREATE USER notemesh_points IDENTIFIED BY $(quoted "$DB_POINTS_PASSWORD");
+	GRANT SELECT, INSERT, UPDATE, DELETE ON notemesh_points.* TO notemesh_points;
 SQL

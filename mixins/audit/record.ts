@@ -8,6 +8,8 @@ export interface AuditRule {
 	id?: string;
 	/** Parameters that may be recorded; all others are left out. */
 	details?: readonly string[];
+	/** What the action was about, from its result, where it is recorded after its end. */
+	describe?: (result: never) => AuditedObject;
 }
 
 /** What a change turned out to be about. */

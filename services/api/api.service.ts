@@ -1,26 +1,33 @@
-import type { Server } from "node:http";
+import type { RequestListener, Server } from "node:http";
 import type { Context, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
-import { type Identity, identityError } from "../../lib/identity.ts";
+import { type Identity, identityError, type Meta } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { apiError, type Readiness } from "./api.contract.ts";
+import { type Admission, type Attempt, admission } from "./admission.ts";
+import { apiError, docsFile, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
 import { checkMediaType, readBody } from "./body.ts";
-import { answerClientError } from "./client-error.ts";
+import { docsAsset } from "./docs.ts";
 import { failure, success } from "./envelope.ts";
+import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
-import { type RateLimit, rateLimit } from "./rate-limit.ts";
-import { newRequestId, splitUrl } from "./request.ts";
-import { methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
+import { idempotencyKey, newRequestId, splitUrl } from "./request.ts";
+import { allRoutes, methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
+
+/** A request on its way through the gateway. */
+interface Request extends IncomingRequest {
+	/** The try of a password that it makes. */
+	attempt?: Attempt;
+}
 
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
@@ -35,7 +42,7 @@ interface ApiVars {
 	server: Server;
 	tokens: AccessTokens;
 	revoked: RevokedSessions;
-	limits: { all: RateLimit; guarded: RateLimit };
+	admission: Admission;
 	resync: NodeJS.Timeout;
 }
 
@@ -62,7 +69,9 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			{
 				path: "/",
 				aliases: Object.fromEntries(
-					routes.flatMap(route => methodsOf([route]).map(method => [`${method} ${route.path}`, { ...route, method }]))
+					allRoutes.flatMap(route =>
+						methodsOf([route]).map(method => [`${method} ${route.path}`, { ...route, method }])
+					)
 				),
 				mappingPolicy: "restrict",
 				mergeParams: false,
@@ -71,22 +80,36 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 				bodyParsers: false,
 				use: [admit, readBody],
 
-				onBeforeCall(_ctx: Context, _route: unknown, req: IncomingRequest, _res: GatewayResponse, alias: RoutedAlias) {
+				async onBeforeCall(
+					this: ApiVars,
+					ctx: Context<unknown, Meta>,
+					_route: unknown,
+					req: Request,
+					res: GatewayResponse,
+					alias: RoutedAlias
+				) {
+					if (alias.idempotent) ctx.meta.idempotency_key = idempotencyKey(req);
 					const { params, body } = req.$params as { params: Params; body: Params };
-					req.$params = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
+					const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
+					req.$params = given;
+					if (alias.attempt === "username" && typeof given.username === "string")
+						req.attempt = await this.admission.attempt(`name ${given.username.trim()}`, req, res);
 				},
 
-				onAfterCall(
+				async onAfterCall(
 					ctx: Context<unknown, Record<string, unknown>>,
 					_route: unknown,
-					req: IncomingRequest,
+					req: Request,
 					_res: unknown,
 					data: unknown
 				) {
-					const { status, location, envelope } = req.$alias as RoutedAlias;
+					const { envelope, ...route } = req.$alias as RoutedAlias;
 					const fields = data as Record<string, unknown>;
+					await req.attempt?.succeeded();
+					const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
 					if (status) ctx.meta.$statusCode = status;
-					if (location) ctx.meta.$location = location(fields);
+					// moleculer-web's own `$location` is left out of a 202.
+					if (location) ctx.meta.$responseHeaders = { Location: location(fields) };
 					if (envelope === "none") return data;
 					if (envelope !== "tokens") return success(data);
 					const { token, expire, refresh_token } = fields;
@@ -97,12 +120,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 		onError(
 			this: ApiMethods & { logger: { error(...args: unknown[]): void } },
-			req: IncomingRequest,
+			req: Request,
 			res: GatewayResponse,
 			error: unknown
 		) {
 			if (res.headersSent) return;
 			const { status, body, headers } = failure(error);
+			if (status !== 401) req.attempt?.unjudged();
 			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
@@ -147,7 +171,16 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			}
 		},
 
-		openapi: { handler: () => openapi(routes, packageJson.version) }
+		openapi: { handler: () => openapi(routes, packageJson.version) },
+
+		docs: {
+			params: docsFile,
+			handler(ctx: Context<{ file?: string }, Record<string, unknown>>): Buffer {
+				const { content, type, headers } = docsAsset(ctx.params.file ?? "");
+				Object.assign(ctx.meta, { $responseType: type, $responseHeaders: headers });
+				return content;
+			}
+		}
 	},
 
 	events: {
@@ -160,12 +193,18 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	methods: {
+		/** Called by moleculer-web before it listens. */
+		createServer(this: { server: Server; isHTTPS: boolean; httpHandler: RequestListener }) {
+			this.server = httpServer(this.httpHandler, env().CORS_ORIGINS);
+			this.isHTTPS = false;
+		},
+
 		/** Called by moleculer-web on routes with `authentication`. @throws UNAUTHENTICATED, FORBIDDEN */
 		async authenticate(
 			_ctx: Context,
 			_route: unknown,
-			req: IncomingRequest,
-			_res: GatewayResponse,
+			req: Request,
+			res: GatewayResponse,
 			alias: RoutedAlias
 		): Promise<Identity | null> {
 			if (!alias.auth) return null;
@@ -173,7 +212,9 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			const identity = token ? await this.tokens.verify(token) : null;
 			if (identity && !this.revoked.complete) await this.learnRevokedSessions();
 			if (!identity || this.revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
+			await this.admission.user(identity.id, res);
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
+			if (alias.attempt === "user") req.attempt = await this.admission.attempt(`user ${identity.id}`, req, res);
 			return identity;
 		},
 
@@ -211,15 +252,11 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	},
 
 	created() {
-		const { PORT, HOST, ACCESS_TOKEN_SECONDS, REDIS_URL, RATE_LIMIT_PER_MINUTE, LOGIN_LIMIT_PER_MINUTE } = env();
+		const { PORT, HOST, ACCESS_TOKEN_SECONDS } = env();
 		Object.assign(this.settings, { port: PORT, ip: HOST });
-		this.server.on("clientError", (error, socket) => answerClientError(error, socket, newRequestId()));
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
-		this.limits = {
-			all: rateLimit({ name: "all", limit: RATE_LIMIT_PER_MINUTE, redisUrl: REDIS_URL }),
-			guarded: rateLimit({ name: "guarded", limit: LOGIN_LIMIT_PER_MINUTE, redisUrl: REDIS_URL })
-		};
+		this.admission = admission(env(), this.broker);
 	},
 
 	started() {
@@ -228,8 +265,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 	stopped() {
 		clearInterval(this.resync);
-		this.limits.all.close();
-		this.limits.guarded.close();
+		this.admission.close();
 	}
 };
 
@@ -241,9 +277,8 @@ function admit(
 	next: (error?: unknown) => void
 ): void {
 	const [route] = routesAt(req.parsedUrl);
-	const limit = route?.guarded ? this.limits.guarded : this.limits.all;
-	limit
-		.count(req.socket.remoteAddress ?? "", res)
+	this.admission
+		.request(req, res, route)
 		.then(() => checkMediaType(req, this.routeOf(req, res)))
 		.then(next, next);
 }

@@ -23,6 +23,8 @@ export function answerClientError({ code }: NodeJS.ErrnoException, socket: Duple
 		"Content-Type: application/json; charset=utf-8",
 		`Content-Length: ${Buffer.byteLength(body)}`,
 		`X-Request-ID: ${requestId}`,
+		"X-Content-Type-Options: nosniff",
+		"Cache-Control: no-store",
 		"Connection: close"
 	];
 	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);

@@ -16,7 +16,7 @@ import { openTerminal } from "../support/terminal.ts";
 useEnvironment();
 const servers = await requireServers("nats", "etcd", "mariadb", "redis");
 
-describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB", { skip: servers.skip }, () => {
+describe("The mesh: api, user, points and two note processes on NATS, etcd and MariaDB", { skip: servers.skip }, () => {
 	const dataDir = mkdtempSync(join(tmpdir(), "notemesh-mesh-"));
 	let mesh: LocalMesh;
 	let client: Client;
@@ -31,6 +31,7 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 			mesh.startNode("note", "note-2"),
 			mesh.startNode("audit", "audit-1"),
 			mesh.startNode("letter", "letter-1"),
+			mesh.startNode("points", "points-1"),
 			mesh.startNode("api", "api-1")
 		]);
 		noteNode = node;
@@ -130,5 +131,6 @@ function routeOf(request: string): string {
 	return request
 		.replace(/<note_id \d+>/, ":note_id")
 		.replace(/(letter\/)\d+/, "$1:letter_id")
+		.replace(/saga\/(<gid>|unknown)/, "saga/:gid")
 		.replace(/\?.*/, "");
 }

@@ -11,7 +11,8 @@ const passwords = {
 	DB_USER_PASSWORD: "user-secret",
 	DB_NOTE_PASSWORD: "it's\\",
 	DB_AUDIT_PASSWORD: "audit-secret",
-	DB_LETTER_PASSWORD: "letter-secret"
+	DB_LETTER_PASSWORD: "letter-secret",
+	DB_POINTS_PASSWORD: "points-secret"
 };
 
 /** The SQL that the script would give to the server, from the environment that the container has. */

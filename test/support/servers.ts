@@ -11,7 +11,9 @@ const COMMANDS = {
 	etcd: "etcd",
 	mariadb: "mariadbd",
 	redis: "redis-server",
-	curl: "curl"
+	curl: "curl",
+	openssl: "openssl",
+	chromium: "chromium"
 } as const;
 
 const run = promisify(execFile);

@@ -31,8 +31,9 @@ const ours = services.filter(([, service]) => service.build);
 const example = parseEnv(readFileSync(".env.example", "utf8"));
 const secrets = {
 	...{ DB_ROOT_PASSWORD: "root-secret", DB_MIGRATE_PASSWORD: "migrate-secret" },
-	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", JWT_KEYS: `k1:${"x".repeat(32)}` },
-	...{ DB_AUDIT_PASSWORD: "audit-secret", DB_LETTER_PASSWORD: "letter-secret" }
+	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", DB_POINTS_PASSWORD: "points-secret" },
+	...{ DB_AUDIT_PASSWORD: "audit-secret", DB_LETTER_PASSWORD: "letter-secret" },
+	JWT_KEYS: `k1:${"x".repeat(32)}`
 };
 
 /** Compose's interpolation, as far as the file uses it: `${NAME:-default}` and `${NAME:?message}`. */
@@ -60,7 +61,8 @@ describe("docker-compose.yml", () => {
 	});
 
 	it("starts what the mesh is made of, note twice", () => {
-		const names = ["api", "audit", "etcd", "jaeger", "letter", "migrate", "mysql", "nats", "note", "redis", "user"];
+		const ours = ["api", "audit", "letter", "migrate", "note", "points", "user"];
+		const names = [...ours, "etcd", "jaeger", "mysql", "nats", "redis"].sort();
 		assert.deepEqual(services.map(([name]) => name).sort(), names);
 		assert.equal(file.services.note?.deploy.replicas, 2);
 	});
@@ -96,7 +98,7 @@ describe("docker-compose.yml", () => {
 			started.add(name);
 		};
 		start("api", []);
-		assert.deepEqual([...started], ["mysql", "migrate", "nats", "etcd", "user", "note", "redis", "api"]);
+		assert.deepEqual([...started], ["mysql", "migrate", "nats", "etcd", "user", "note", "points", "redis", "api"]);
 	});
 
 	it("publishes ports on this machine only", () => {
@@ -154,6 +156,7 @@ describe("docker-compose.yml", () => {
 			note: ["note-secret"],
 			audit: ["audit-secret"],
 			letter: ["letter-secret"],
+			points: ["points-secret"],
 			migrate: ["migrate-secret"]
 		});
 	});
