@@ -252,6 +252,11 @@ export function isEmbedded(env: Env): boolean {
 	return env.DATABASE_URL.startsWith("sqlite:");
 }
 
+/** Where durable streams live: in NATS JetStream or, without NATS, in a file of this process. */
+export function channelsUrl(env: Env): string {
+	return env.NATS_URL || `file:${env.DATA_DIR}/streams.sqlite`;
+}
+
 /** The database URL of one service; where it asks for TLS, with the files of this process's environment. */
 export function databaseUrl(env: Env, service: string): string {
 	const url = env.DATABASE_URL.replaceAll("{service}", service).replaceAll("{data}", env.DATA_DIR);

@@ -102,6 +102,11 @@ class ColumnTypes {
 		return this.#column("INTEGER");
 	}
 
+	/** A whole number of up to 63 bits: a count, a version, milliseconds since the epoch. */
+	bigInteger(): Column {
+		return this.#column("BIGINT");
+	}
+
 	/** Text of at most `length` characters. */
 	text(length: number): Column {
 		return this.#column(`VARCHAR(${length})`);

@@ -150,9 +150,9 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
 	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
-	if (role) codes.add(403);
+	if (role || action === "audit.list") codes.add(403);
 	if (action === "user.register" || action === "note.update" || (role && method === "POST")) codes.add(409);
-	if (params && ("note_id" in params || "gid" in params)) codes.add(404);
+	if (params && ["note_id", "letter_id", "gid"].some(name => name in params)) codes.add(404);
 	return [...codes].sort();
 }
 

@@ -1,6 +1,8 @@
 import type { Actions } from "../../lib/call.ts";
 import type { Role } from "../../lib/identity.ts";
 import { sagaParams, sagaResults } from "../../mixins/saga/schemas.ts";
+import * as audit from "../audit/audit.contract.ts";
+import * as letter from "../letter/letter.contract.ts";
 import * as note from "../note/note.contract.ts";
 import * as points from "../points/points.contract.ts";
 import * as user from "../user/user.contract.ts";
@@ -155,6 +157,64 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Delete a note",
 		auth: true,
 		params: note.noteById
+	},
+	{
+		method: "GET",
+		path: "/v1/audit",
+		action: "audit.list",
+		summary: "What the user has done and was refused, newest first; for an admin everybody's",
+		auth: true,
+		params: audit.listAudit,
+		result: audit.auditPageResult
+	},
+	{
+		method: "GET",
+		path: "/v1/admin/letter",
+		action: "letter.list",
+		summary: "Dead letters: messages that a consumer has given up, oldest first",
+		auth: true,
+		role: "admin",
+		params: letter.listLetters,
+		result: letter.letterPageResult
+	},
+	{
+		method: "GET",
+		path: "/v1/admin/letter/:letter_id",
+		action: "letter.show",
+		summary: "One dead letter with its message and error",
+		auth: true,
+		role: "admin",
+		params: letter.letterById,
+		result: letter.wholeLetterResult
+	},
+	{
+		method: "POST",
+		path: "/v1/admin/letter/replay",
+		action: "letter.replayAll",
+		summary: "Send all dead letters to their consumers again",
+		auth: true,
+		role: "admin",
+		params: letter.replayLetters,
+		result: letter.replayedResult
+	},
+	{
+		method: "POST",
+		path: "/v1/admin/letter/:letter_id/replay",
+		action: "letter.replay",
+		summary: "Send a dead letter to its consumer again",
+		auth: true,
+		role: "admin",
+		params: letter.letterById,
+		result: letter.replayedResult
+	},
+	{
+		method: "DELETE",
+		path: "/v1/admin/letter/:letter_id",
+		action: "letter.discard",
+		summary: "Remove a dead letter for good",
+		auth: true,
+		role: "admin",
+		params: letter.letterById
 	},
 	{
 		method: "GET",

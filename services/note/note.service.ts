@@ -1,10 +1,12 @@
 import type { Context, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
-import { databaseUrl, env } from "../../lib/env.ts";
+import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
+import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
@@ -12,7 +14,7 @@ import { noteError } from "./note.contract.ts";
 import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
 import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods<{ note: NoteTable }> {
+interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods {
 	authorsOf(ctx: Context, userIds: readonly number[]): Promise<Map<number, Author>>;
 }
 
@@ -24,6 +26,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
 	mixins: [
 		RegistryMixin(),
+		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
 		DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })
 	],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
@@ -35,11 +38,16 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		create: {
 			visibility: "published",
 			params: contract.createNote,
+			audit: { object: "note" },
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
 				const { id } = identityOf(ctx);
 				// Asked before the write: whoever gets an error must be free to try again.
 				const authors = await this.authorsOf(ctx, [id]);
-				const note = await this.notes.insert(id, ctx.params);
+				const note = await this.audited(
+					ctx,
+					transaction => this.notes.insert(id, ctx.params, transaction),
+					inserted => ({ id: inserted.id })
+				);
 				return present(note, authors.get(id));
 			}
 		},
@@ -102,6 +110,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		update: {
 			visibility: "published",
 			params: contract.updateNote,
+			audit: { object: "note", id: "note_id", details: ["version"] },
 			async handler(ctx: Context<contract.UpdateNote, Meta>): Promise<contract.Note> {
 				const { note_id, version, ...texts } = ctx.params;
 				if (texts.title === undefined && texts.content === undefined)
@@ -109,10 +118,13 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 
 				const { id } = identityOf(ctx);
 				const authors = await this.authorsOf(ctx, [id]);
-				const updated = await this.notes.update(id, note_id, texts, version);
-				const note = await this.notes.find(id, note_id);
-				if (!note) throw noteError("NOTE_NOT_FOUND");
-				if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: note.version });
+				const note = await this.audited(ctx, async transaction => {
+					const updated = await this.notes.update(id, note_id, texts, version, transaction);
+					const found = await this.notes.find(id, note_id, transaction);
+					if (!found) throw noteError("NOTE_NOT_FOUND");
+					if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: found.version });
+					return found;
+				});
 				return present(note, authors.get(id));
 			}
 		},
@@ -120,9 +132,13 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		remove: {
 			visibility: "published",
 			params: contract.noteById,
+			audit: { object: "note", id: "note_id" },
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<null> {
-				const removed = await this.notes.remove(identityOf(ctx).id, ctx.params.note_id);
-				if (!removed) throw noteError("NOTE_NOT_FOUND");
+				const { id } = identityOf(ctx);
+				await this.audited(ctx, async transaction => {
+					const removed = await this.notes.remove(id, ctx.params.note_id, transaction);
+					if (!removed) throw noteError("NOTE_NOT_FOUND");
+				});
 				return null;
 			}
 		}

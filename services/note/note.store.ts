@@ -6,6 +6,7 @@ import {
 	type ModelStatic,
 	Op,
 	type Sequelize,
+	type Transaction,
 	type WhereOptions,
 	where
 } from "sequelize";
@@ -30,14 +31,24 @@ export function noteStore(notes: NoteTable) {
 	const ownedBy = (userId: number) => ({ user_id: userId, deleted_at: null });
 
 	return {
-		async insert(userId: number, texts: { title: string; content: string }): Promise<StoredNote> {
+		async insert(
+			userId: number,
+			texts: { title: string; content: string },
+			transaction: Transaction
+		): Promise<StoredNote> {
 			const { title_folded, content_folded } = writtenTexts(texts) as Required<ReturnType<typeof writtenTexts>>;
-			const note = await notes.create({ user_id: userId, ...texts, title_folded, content_folded });
+			const note = await notes.create({ user_id: userId, ...texts, title_folded, content_folded }, { transaction });
 			return note.get({ plain: true });
 		},
 
-		async find(userId: number, id: number): Promise<StoredNote | null> {
-			const row = await notes.findOne({ attributes: ATTRIBUTES, where: { id, ...ownedBy(userId) }, raw: true });
+		async find(userId: number, id: number, transaction?: Transaction): Promise<StoredNote | null> {
+			const where = { id, ...ownedBy(userId) };
+			const row = await notes.findOne({
+				attributes: ATTRIBUTES,
+				where,
+				raw: true,
+				...(transaction && { transaction })
+			});
 			return row && stored(row);
 		},
 
@@ -69,18 +80,20 @@ export function noteStore(notes: NoteTable) {
 			userId: number,
 			id: number,
 			texts: { title?: string; content?: string },
-			version?: number
+			version: number | undefined,
+			transaction: Transaction
 		): Promise<boolean> {
 			const [changed] = await notes.update(
 				{ ...writtenTexts(texts), version: literal("version + 1") },
-				{ where: { id, ...ownedBy(userId), ...(version !== undefined && { version }) } }
+				{ where: { id, ...ownedBy(userId), ...(version !== undefined && { version }) }, transaction }
 			);
 			return changed === 1;
 		},
 
 		/** Marks a note as deleted. @returns whether it was there */
-		async remove(userId: number, id: number): Promise<boolean> {
-			const [changed] = await notes.update({ deleted_at: new Date() }, { where: { id, ...ownedBy(userId) } });
+		async remove(userId: number, id: number, transaction: Transaction): Promise<boolean> {
+			const where = { id, ...ownedBy(userId) };
+			const [changed] = await notes.update({ deleted_at: new Date() }, { where, transaction });
 			return changed === 1;
 		}
 	};

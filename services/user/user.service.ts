@@ -2,13 +2,15 @@ import { randomBytes } from "node:crypto";
 import type { Context, ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
 import { broadcast } from "../../lib/call.ts";
-import { databaseUrl, env } from "../../lib/env.ts";
+import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError, hasType } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
+import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
+import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { type ParticipantMethods, ParticipantMixin } from "../../mixins/saga/participant.mixin.ts";
 import { type SagaMethods, SagaMixin } from "../../mixins/saga/saga.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
@@ -23,10 +25,14 @@ import { answerOf, gidOfKey, registration } from "./user.registration.ts";
 import { type SessionStore, type SessionTable, sessionStore } from "./user.sessions.ts";
 import { type UserSecret, type UserStore, type UserTable, userStore } from "./user.store.ts";
 
-interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }>, SagaMethods, ParticipantMethods {
+interface UserMethods
+	extends DbMethods<{ user: UserTable; session: SessionTable }>,
+		EventsMethods,
+		SagaMethods,
+		ParticipantMethods {
 	userOfCredentials(credentials: contract.Credentials): Promise<UserSecret>;
 	hashOfNewPassword(field: string, password: string): Promise<string>;
-	openSession(user: UserSecret): Promise<contract.Tokens>;
+	openSession(ctx: Context, user: UserSecret): Promise<contract.Tokens>;
 	tokens(userId: number, sessionId: string, refresh: string): Promise<contract.Tokens>;
 	endSession(ctx: Context, id: string): Promise<void>;
 	changeAndEndSessions(
@@ -51,6 +57,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
 		RegistryMixin(),
+		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
 		DbMixin({
 			model: userModel,
 			models: [sessionModel],
@@ -72,6 +79,12 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 
 		register: {
 			params: contract.registerUser,
+			audit: {
+				object: "user",
+				details: ["username"],
+				describe: (answer: object) =>
+					"user_id" in answer ? { id: Number(answer.user_id), user_id: Number(answer.user_id) } : {}
+			},
 			async handler(ctx: Context<contract.RegisterUser, Meta>) {
 				const { username, password } = ctx.params;
 				const key = ctx.meta.idempotency_key;
@@ -105,31 +118,47 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 
 		login: {
 			params: contract.credentials,
+			audit: { object: "session", details: ["username"] },
 			async handler(ctx: Context<contract.Credentials>): Promise<contract.Tokens> {
-				return this.openSession(await this.userOfCredentials(ctx.params));
+				return this.openSession(ctx, await this.userOfCredentials(ctx.params));
 			}
 		},
 
 		refresh: {
 			params: contract.refreshSession,
+			audit: { object: "session" },
 			async handler(ctx: Context<contract.RefreshSession>): Promise<contract.Tokens> {
 				const presented = ctx.params.refresh_token;
 				const id = sessionIdOf(presented);
 				if (!id) throw userError("REFRESH_REFUSED");
 
 				const next = refreshToken(id, randomBytes(32));
-				const session = await this.sessions.rotate(id, tokenHash(presented), renewal(next));
-				if (session) return this.tokens(session.user_id, id, next);
-
-				// A token that was good once and is not the current one was stolen, or its successor was: end the session.
-				await this.endSession(ctx, id);
-				throw userError("REFRESH_REFUSED");
+				const renewed = async (transaction: Transaction) => {
+					const session = await this.sessions.rotate(id, tokenHash(presented), renewal(next), transaction);
+					if (!session) throw userError("REFRESH_REFUSED");
+					return session;
+				};
+				try {
+					const session = await this.audited(ctx, renewed, ({ user_id }) => ({ id: user_id, user_id }));
+					return await this.tokens(session.user_id, id, next);
+				} catch (error) {
+					// A token that was good once and is not the current one was stolen, or its successor was: end the session.
+					if (hasType(error, "REFRESH_REFUSED")) await this.endSession(ctx, id);
+					throw error;
+				}
 			}
 		},
 
 		logout: {
+			audit: { object: "session" },
 			async handler(ctx: Context<undefined, Meta>): Promise<null> {
-				await this.endSession(ctx, identityOf(ctx).session_id);
+				const { id: userId, session_id: id } = identityOf(ctx);
+				const ended = await this.audited(
+					ctx,
+					transaction => this.sessions.revoke({ id }, transaction),
+					() => ({ id: userId })
+				);
+				await this.announceEnd(ctx, ended);
 				return null;
 			}
 		},
@@ -144,6 +173,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 
 		changePassword: {
 			params: contract.changePassword,
+			audit: { object: "user" },
 			async handler(ctx: Context<contract.ChangePassword, Meta>): Promise<null> {
 				const { old_password, new_password } = ctx.params;
 				const { id } = identityOf(ctx);
@@ -162,6 +192,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		setRole: {
 			visibility: "public",
 			params: contract.setRole,
+			audit: { object: "user", id: "user_id", details: ["role"] },
 			async handler(ctx: Context<contract.SetRole>): Promise<null> {
 				const { user_id, role } = ctx.params;
 				await this.changeAndEndSessions(ctx, user_id, async transaction => {
@@ -204,13 +235,17 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		},
 
 		/** A password change ends the sessions that it sees, so that none may begin with the old password behind its back. */
-		async openSession(user) {
+		async openSession(ctx, user) {
 			const id = randomBytes(16).toString("base64url");
 			const token = refreshToken(id, randomBytes(32));
-			await this.transaction(async transaction => {
-				if (!(await this.users.hasPassword(user, transaction))) throw userError("WRONG_CREDENTIALS");
-				await this.sessions.open({ id, user_id: user.id, ...renewal(token) }, transaction);
-			});
+			await this.audited(
+				ctx,
+				async transaction => {
+					if (!(await this.users.hasPassword(user, transaction))) throw userError("WRONG_CREDENTIALS");
+					await this.sessions.open({ id, user_id: user.id, ...renewal(token) }, transaction);
+				},
+				() => ({ id: user.id, user_id: user.id })
+			);
 			await this.sessions.forget(user.id, new Date(Date.now() - env().ACCESS_TOKEN_SECONDS * 1000));
 			return this.tokens(user.id, id, token);
 		},
@@ -227,10 +262,14 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 
 		/** A change after which no earlier login may go on: both happen, or neither. */
 		async changeAndEndSessions(ctx, userId, change) {
-			const ended = await this.transaction(async transaction => {
-				await change(transaction);
-				return this.sessions.revoke({ user_id: userId }, transaction);
-			});
+			const ended = await this.audited(
+				ctx,
+				async transaction => {
+					await change(transaction);
+					return this.sessions.revoke({ user_id: userId }, transaction);
+				},
+				() => ({ id: userId })
+			);
 			await this.announceEnd(ctx, ended);
 		},
 

@@ -24,10 +24,15 @@ export function sessionStore(sessions: SessionTable) {
 		 * Replaces the current refresh token in one statement, so that of two users of one token exactly one wins.
 		 * @returns the session's user, or null where `currentHash` is not the current token of a live session
 		 */
-		async rotate(id: string, currentHash: string, renewal: Renewal): Promise<{ user_id: number } | null> {
+		async rotate(
+			id: string,
+			currentHash: string,
+			renewal: Renewal,
+			transaction: Transaction
+		): Promise<{ user_id: number } | null> {
 			const current = { id, token_hash: currentHash, expires_at: { [Op.gt]: new Date() }, ...live };
-			const [rotated] = await sessions.update(renewal, { where: current });
-			return rotated === 1 ? sessions.findByPk(id, { attributes: ["user_id"], raw: true }) : null;
+			const [rotated] = await sessions.update(renewal, { where: current, transaction });
+			return rotated === 1 ? sessions.findByPk(id, { attributes: ["user_id"], raw: true, transaction }) : null;
 		},
 
 		/** Revokes the live sessions among those named. @returns the ids of the sessions it revoked */

@@ -10,6 +10,8 @@ const passwords = {
 	DB_MIGRATE_PASSWORD: "migrate-secret",
 	DB_USER_PASSWORD: "user-secret",
 	DB_NOTE_PASSWORD: "it's\\",
+	DB_AUDIT_PASSWORD: "audit-secret",
+	DB_LETTER_PASSWORD: "letter-secret",
 	DB_POINTS_PASSWORD: "points-secret"
 };
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, type TestContext } from "node:test";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
 import { DiscreetValidator } from "../../lib/validator.ts";
-import { Client } from "./client.ts";
+import { Client, type TestUser } from "./client.ts";
 
 /** What can be ended with the test that began it. */
 type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void };
@@ -14,6 +14,8 @@ type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void
 export interface AppServices {
 	user?: ServiceSchema | null;
 	note?: ServiceSchema | null;
+	audit?: ServiceSchema | null;
+	letter?: ServiceSchema | null;
 	points?: ServiceSchema | null;
 }
 
@@ -42,7 +44,7 @@ export function quiet(options: BrokerOptions = {}): BrokerOptions {
 	return { logger: false, metrics: false, validator: new DiscreetValidator(), ...quick, ...options } as BrokerOptions;
 }
 
-/** Starts api, user, note and points in one broker on SQLite, and stops them after the test. */
+/** Starts all services in one broker on SQLite, and stops them after the test. */
 export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
 	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 10_000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
@@ -70,6 +72,13 @@ export async function startSplitApp(t: Ends, services: AppServices = {}, options
 	const stop = async () => void (await Promise.all([gateway.stop(), worker.stop()]));
 	t.after(stop);
 	return { broker: gateway, worker, client: clientOf(gateway), stop };
+}
+
+/** Registers a user, makes them an admin and logs them in again. */
+export async function newAdmin({ client, worker }: App): Promise<TestUser> {
+	const user = await client.newUser();
+	await worker.call("user.setRole", { user_id: user.user_id, role: "admin" });
+	return { ...user, ...(await client.login(user.username, user.password)) };
 }
 
 /** Starts one more node beside those of a split app, with services of its own. */
@@ -116,14 +125,12 @@ async function realService(name: string): Promise<ServiceSchema> {
 	return (await import(`../../services/${name}/${name}.service.ts`)).default;
 }
 
-async function schemas({ user, note, points }: AppServices): Promise<ServiceSchema[]> {
-	const api = await realService("api");
-	const chosen = await Promise.all([
-		user === undefined ? realService("user") : user,
-		note === undefined ? realService("note") : note,
-		points === undefined ? realService("points") : points
-	]);
-	return [api, ...chosen.filter(schema => schema !== null)];
+async function schemas(services: AppServices): Promise<ServiceSchema[]> {
+	const names = ["user", "note", "points", "audit", "letter"] as const;
+	const chosen = await Promise.all(
+		names.map(name => (services[name] === undefined ? realService(name) : services[name]))
+	);
+	return [await realService("api"), ...chosen.filter(schema => schema !== null)];
 }
 
 function clientOf(broker: ServiceBroker): Client {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { gidOfKey } from "../../services/user/user.registration.ts";
 import type { Answer, Client, RequestOptions } from "./client.ts";
 
@@ -8,6 +9,9 @@ export interface Exchange {
 	body: string;
 	headers: Record<string, unknown>;
 }
+
+/** How many actions of the user, done or refused, the log knows at the end of the conversation. */
+const AUDITED = 17;
 
 const COMPARED_HEADERS = ["content-type", "allow", "www-authenticate", "location"];
 
@@ -99,9 +103,35 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 	await say("PUT", "/v1/user/password", { token, json: { old_password: "123456", new_password: "654321" } });
 	await say("GET", "/v1/user/me", { token });
 	const again = await say("POST", "/v1/user/login", { json: { ...credentials, password: "654321" } });
+	await audited(say, client, again.body.token as string);
 	await say("POST", "/v1/user/logout", { token: again.body.token as string });
 	await say("POST", "/v1/user/logout", { token: again.body.token as string });
 	return exchanges;
+}
+
+/** What the user has done above, once it has reached the log, and what only an admin may do. */
+async function audited(
+	say: (method: string, path: string, options: RequestOptions) => Promise<Answer>,
+	client: Client,
+	token: string
+): Promise<void> {
+	const page = "/v1/audit?limit=100";
+	for (const end = Date.now() + 20_000; Date.now() < end; await delay(20)) {
+		const { entries } = (await client.send("GET", page, { token })).body.data as { entries: unknown[] };
+		if (entries.length >= AUDITED) break;
+	}
+	await say("GET", page, { token });
+	await say("GET", "/v1/audit?outcome=refused&action=note.update&limit=1", { token });
+	await say("GET", "/v1/audit?outcome=perhaps&cursor=x&from=yesterday", { token });
+	await say("GET", "/v1/audit?from=yesterday", { token });
+	await say("GET", "/v1/audit?user_id=9007199254740991", { token });
+	await say("GET", "/v1/audit", {});
+
+	await say("GET", "/v1/admin/letter", { token });
+	await say("GET", "/v1/admin/letter/1", { token });
+	await say("POST", "/v1/admin/letter/replay", { token, json: {} });
+	await say("POST", "/v1/admin/letter/1/replay", { token });
+	await say("DELETE", "/v1/admin/letter/1", { token });
 }
 
 /** Gives each id, time and token of a run a number in order of appearance, so that two runs can be compared. */
@@ -113,6 +143,8 @@ class Numbers {
 			.replace(/"(token|refresh_token|next_cursor)":"[^"]+"/g, (_, key) => `"${key}":"<${key}>"`)
 			.replace(/"(expire|create_time|update_time)":("[^"]+"|\d+)/g, (_, key) => `"${key}":<time>`)
 			.replace(/"(note_id|user_id|entry_id)":(\d+)/g, (_, key, id) => `"${key}":${this.#numbered(key, id)}`)
+			.replace(/"sequence":\d+/g, '"sequence":<sequence>')
+			.replace(/"(time|request_id|trace_id|object_id)":"[^"]+"/g, (_, key) => `"${key}":"<${key}>"`)
 			.replace(/register-[\w-]{43}/g, "<gid>")
 			.replace(/(\/v1\/note\/)(\d+)/g, (_, path, id) => `${path}${this.#numbered("note_id", id)}`)
 			.replace(/(cursor=)[^&]+/g, "$1<cursor>");

@@ -9,7 +9,8 @@ const bodies: Partial<Record<keyof Actions, object>> = {
 	"user.refresh": { refresh_token: "x" },
 	"user.changePassword": { old_password: "123456", new_password: "654321" },
 	"note.create": { title: "A title", content: "Some content" },
-	"note.update": { title: "A title" }
+	"note.update": { title: "A title" },
+	"letter.replayAll": { consumer: "audit-log" }
 };
 
 /** A route and a request to it that breaks no rule of it. */

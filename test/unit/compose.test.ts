@@ -32,6 +32,7 @@ const example = parseEnv(readFileSync(".env.example", "utf8"));
 const secrets = {
 	...{ DB_ROOT_PASSWORD: "root-secret", DB_MIGRATE_PASSWORD: "migrate-secret" },
 	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", DB_POINTS_PASSWORD: "points-secret" },
+	...{ DB_AUDIT_PASSWORD: "audit-secret", DB_LETTER_PASSWORD: "letter-secret" },
 	JWT_KEYS: `k1:${"x".repeat(32)}`
 };
 
@@ -60,7 +61,8 @@ describe("docker-compose.yml", () => {
 	});
 
 	it("starts what the mesh is made of, note twice", () => {
-		const names = ["api", "etcd", "jaeger", "migrate", "mysql", "nats", "note", "points", "redis", "user"];
+		const ours = ["api", "audit", "letter", "migrate", "note", "points", "user"];
+		const names = [...ours, "etcd", "jaeger", "mysql", "nats", "redis"].sort();
 		assert.deepEqual(services.map(([name]) => name).sort(), names);
 		assert.equal(file.services.note?.deploy.replicas, 2);
 	});
@@ -152,6 +154,8 @@ describe("docker-compose.yml", () => {
 			api: [],
 			user: ["user-secret"],
 			note: ["note-secret"],
+			audit: ["audit-secret"],
+			letter: ["letter-secret"],
 			points: ["points-secret"],
 			migrate: ["migrate-secret"]
 		});

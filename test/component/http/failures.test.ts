@@ -15,21 +15,24 @@ const DETAIL = "ER_ACCESS_DENIED for root@db.internal";
 
 const samples = sampleRequests().filter(({ route }) => !route.action.startsWith("api."));
 
-/** user and note with every action of the route table doing the same, but for the one that the gateway needs itself. */
+/** The services with every action of the route table doing the same, but for the one that the gateway needs itself. */
 function stubs(handler: () => unknown) {
 	const actionsOf = (service: string) =>
 		routes
 			.map(route => route.action.split("."))
 			.flatMap(([owner, name]) => (owner === service ? [name as string] : []));
 	const user = stubService("user", actionsOf("user"), handler);
+	const stub = (name: string) => stubService(name, actionsOf(name), handler);
 	return {
 		user: { ...user, actions: { ...user.actions, revokedSessions: { handler: () => [] } } },
-		note: stubService("note", actionsOf("note"), handler)
+		note: stub("note"),
+		audit: stub("audit"),
+		letter: stub("letter")
 	};
 }
 
 async function anyToken(): Promise<string> {
-	const identity = { id: 1, role: "user", session_id: "s" } as const;
+	const identity = { id: 1, role: "admin", session_id: "s" } as const;
 	return (await accessTokens(signingKeys(env())).sign(identity, 60)).token;
 }
 
@@ -89,7 +92,7 @@ describe("A service that is not there", () => {
 				assert.deepEqual([ready.status, ready.body], [503, { status: "failed", checks }]);
 			});
 		},
-		{ user: null, note: null }
+		{ user: null, note: null, audit: null, letter: null }
 	);
 });
 

@@ -1,0 +1,28 @@
+/**
+ * The one table of durable streams and consumers. Whoever publishes or consumes first makes them so; names are never
+ * reused for something else.
+ */
+
+const DAY_SECONDS = 86_400;
+
+export const streams = [
+	/** What was done and what was refused; nobody can delete from it. */
+	{ name: "AUDIT", subjects: ["audit.>"], maxAge: 400 * DAY_SECONDS, appendOnly: true },
+	/** Messages that a consumer has given up. */
+	{ name: "DEAD", subjects: ["dead.>"], maxAge: 90 * DAY_SECONDS }
+] as const;
+
+export const consumers = [
+	// An entry is never given up quickly: about an hour of attempts.
+	{ name: "audit-log", stream: "AUDIT", subject: "audit.recorded", orderBy: "source", maxAttempts: 24 }
+] as const;
+
+/** The stream and subject of audit records. */
+export const AUDIT = { stream: "AUDIT", subject: "audit.recorded" } as const;
+
+/** The payloads of durable messages by subject; each contract adds its own by declaration merging. */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging in the contracts
+export interface Messages {}
+
+/** The payload of a message, for the type of a handler's context: `Context<Message<"audit.recorded">>`. */
+export type Message<Subject extends keyof Messages> = Messages[Subject];

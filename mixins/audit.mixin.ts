@@ -1,0 +1,105 @@
+import type { ActionSchema, Context, Service, ServiceSchema } from "moleculer";
+import type { Transaction } from "sequelize";
+import { type AuditedObject, type AuditRule, recordOf } from "./audit/record.ts";
+import type { OutboxMethods } from "./outbox.mixin.ts";
+
+export type { AuditRecord, AuditRule } from "./audit/record.ts";
+
+declare module "moleculer" {
+	interface ActionSchema {
+		/** What the audit log keeps of this action. Without it, the action leaves no trace there. */
+		audit?: AuditRule;
+	}
+}
+
+/** Options of the mixin. */
+export interface AuditOptions {
+	/** Where records are published. */
+	stream: string;
+	subject: string;
+}
+
+/** What the mixin adds to `this` of a service. */
+export interface AuditMethods {
+	/**
+	 * Runs a change in a transaction that also records it: both are there afterwards, or neither.
+	 * @param work the change; what it throws undoes it and is recorded as a refusal by itself
+	 * @param describe what the change was about, from its result
+	 */
+	audited<T>(
+		ctx: Context,
+		work: (transaction: Transaction) => Promise<T>,
+		describe?: (result: T) => AuditedObject
+	): Promise<T>;
+}
+
+interface AuditService extends Service, OutboxMethods {
+	transaction: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+}
+
+type ActionHandler = (ctx: Context) => Promise<unknown>;
+
+/** Contexts whose change has been recorded in its own transaction. */
+const recorded = new WeakSet<Context>();
+
+/**
+ * Records every action that has an `audit` rule: what was done in the transaction that did it (`this.audited`), what was
+ * refused, for whatever reason, in a transaction of its own. A secret can not get into a record: of the parameters it
+ * holds only those that the rule names. The service needs mixins/outbox.mixin.ts. See mixins/audit/README.md.
+ */
+export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSchema> {
+	const write = (service: AuditService, transaction: Transaction, ctx: Context, payload: object) =>
+		service.outbox.add(transaction, { stream, subject, payload }, ctx);
+
+	/** Around all other middlewares: a refusal of the validator is a refusal. */
+	const audit =
+		(service: AuditService, rule: AuditRule, handler: ActionHandler): ActionHandler =>
+		async ctx => {
+			let result: unknown;
+			try {
+				result = await handler(ctx);
+			} catch (error) {
+				const record = recordOf(ctx, rule, { error });
+				await service
+					.transaction(transaction => write(service, transaction, ctx, record))
+					.catch(failure => service.logger.error("A refusal could not be recorded", record, failure));
+				throw error;
+			}
+			if (recorded.has(ctx)) return result;
+			const record = recordOf(ctx, rule, { about: rule.describe?.(result as never) ?? {} });
+			await service.transaction(transaction => write(service, transaction, ctx, record));
+			return result;
+		};
+
+	return {
+		methods: {
+			async audited<T>(
+				this: Service,
+				ctx: Context,
+				work: (transaction: Transaction) => Promise<T>,
+				describe: (result: T) => AuditedObject = () => ({})
+			): Promise<T> {
+				const service = this as AuditService;
+				const rule = ctx.action?.audit;
+				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
+				const result = await service.transaction(async transaction => {
+					const done = await work(transaction);
+					await write(service, transaction, ctx, recordOf(ctx, rule, { about: describe(done) }));
+					return done;
+				});
+				recorded.add(ctx);
+				return result;
+			}
+		},
+
+		created() {
+			const service = this as unknown as AuditService;
+			// The last one that is added is the outermost one.
+			service.broker.middlewares.add({
+				name: `Audit of ${service.fullName}`,
+				localAction: (handler: ActionHandler, action: ActionSchema) =>
+					action.audit && action.service === this ? audit(service, action.audit, handler) : handler
+			});
+		}
+	};
+}

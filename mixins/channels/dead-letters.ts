@@ -1,0 +1,216 @@
+import { randomUUID } from "node:crypto";
+import {
+	ChannelError,
+	type Delivery,
+	type Headers,
+	type OutgoingMessage,
+	type Published,
+	type StoredMessage,
+	type Transport
+} from "./transport.ts";
+
+/** Headers of a dead letter beside those of the message itself. */
+const DEAD = {
+	stream: "x-dead-stream",
+	seq: "x-dead-seq",
+	subject: "x-dead-subject",
+	consumer: "x-dead-consumer",
+	attempts: "x-dead-attempts",
+	firstSeen: "x-dead-first-seen",
+	errorName: "x-dead-error-name",
+	errorCode: "x-dead-error-code",
+	errorMessage: "x-dead-error-message",
+	errorStack: "x-dead-error-stack"
+} as const;
+
+/** A replayed message is for the consumer that gave it up, and nobody else. */
+export const REPLAY_FOR = "x-replay-for";
+
+/** A header is one line; the whole of them must leave room for the message. */
+const LONGEST_TEXT = 4_000;
+
+/** A message that a consumer has given up. */
+export interface DeadLetter {
+	/** Its number in the stream of dead letters. */
+	id: number;
+	/** RFC 3339. */
+	buried_at: string;
+	first_seen: string;
+	consumer: string;
+	stream: string;
+	seq: number;
+	subject: string;
+	attempts: number;
+	error: { name: string; code: string; message: string; stack: string };
+	/** The message as it was. */
+	headers: Headers;
+	data: string;
+}
+
+/** Narrows a list of dead letters. */
+export interface DeadLetterFilter {
+	consumer?: string | undefined;
+	/** Letters with a greater number than this. */
+	after?: number | undefined;
+	/** Default 50. */
+	limit?: number | undefined;
+}
+
+/** What dead letters need of the channels. */
+interface Streams {
+	transport: Pick<Transport, "next" | "remove" | "streamState">;
+	declare(stream: string): Promise<unknown>;
+	publish(message: OutgoingMessage): Promise<Published>;
+}
+
+/** Keeps what consumers give up in a stream, until somebody replays or discards it. */
+export class DeadLetters {
+	readonly #streams: Streams;
+	/** The name of its stream. */
+	readonly stream: string;
+	readonly #prefix: string;
+
+	/**
+	 * @param stream name of the stream of dead letters
+	 * @param prefix first part of its subjects: `<prefix>.<stream>.<consumer>`
+	 */
+	constructor(streams: Streams, stream: string, prefix: string) {
+		this.#streams = streams;
+		this.stream = stream;
+		this.#prefix = prefix;
+	}
+
+	/** Stores a message with all its headers and the error. Resolves when it is stored: only then it may be acknowledged. */
+	async bury(delivery: Delivery, consumer: string, error: unknown): Promise<void> {
+		const { stream, seq, subject, headers, data, attempts, time } = delivery;
+		const { name, code, message, stack } = described(error);
+		await this.#streams.publish({
+			stream: this.stream,
+			subject: `${this.#prefix}.${stream}.${consumer}`,
+			// The message's own id belongs to it: a stream that was made anew gives its numbers again.
+			id: `dlq:${stream}:${consumer}:${seq}:${headers["event-id"] ?? time}`,
+			headers: {
+				...headers,
+				[DEAD.stream]: stream,
+				[DEAD.seq]: String(seq),
+				[DEAD.subject]: subject,
+				[DEAD.consumer]: consumer,
+				[DEAD.attempts]: String(attempts),
+				[DEAD.firstSeen]: new Date(time).toISOString(),
+				[DEAD.errorName]: encoded(name),
+				[DEAD.errorCode]: encoded(code),
+				[DEAD.errorMessage]: encoded(message),
+				[DEAD.errorStack]: encoded(stack)
+			},
+			data
+		});
+	}
+
+	/** Dead letters, the oldest first. */
+	async list({ consumer, after = 0, limit = 50 }: DeadLetterFilter = {}): Promise<DeadLetter[]> {
+		await this.#streams.declare(this.stream);
+		const pattern = `${this.#prefix}.*.${consumer ?? "*"}`;
+		const letters: DeadLetter[] = [];
+		for (let seq = after + 1; letters.length < limit; ) {
+			const found = await this.#streams.transport.next(this.stream, seq, pattern);
+			if (!found) break;
+			letters.push(letterOf(found));
+			seq = found.seq + 1;
+		}
+		return letters;
+	}
+
+	/** @throws ChannelError DEAD_LETTER_NOT_FOUND */
+	async get(id: number): Promise<DeadLetter> {
+		await this.#streams.declare(this.stream);
+		const found = await this.#streams.transport.next(this.stream, id, `${this.#prefix}.>`);
+		if (found?.seq !== id) throw new ChannelError("DEAD_LETTER_NOT_FOUND", `There is no dead letter ${id}`);
+		return letterOf(found);
+	}
+
+	/**
+	 * Sends a dead letter to its consumer again. It travels under a new message id, since the stream would swallow the
+	 * old one, and with the old event id, by which an inbox knows what it has done already.
+	 * @throws ChannelError DEAD_LETTER_NOT_FOUND
+	 */
+	async replay(id: number): Promise<DeadLetter> {
+		const letter = await this.get(id);
+		const { stream, subject, headers, data, consumer } = letter;
+		await this.#streams.publish({
+			...{ stream, subject, data },
+			id: `replay:${randomUUID()}`,
+			headers: { ...headers, [REPLAY_FOR]: consumer }
+		});
+		await this.#streams.transport.remove(this.stream, id);
+		return letter;
+	}
+
+	/** Replays all dead letters that were there at the beginning, the oldest first. @returns their numbers */
+	async replayAll(consumer?: string): Promise<number[]> {
+		await this.#streams.declare(this.stream);
+		const { lastSeq } = await this.#streams.transport.streamState(this.stream);
+		const replayed: number[] = [];
+		for (let after = 0; ; ) {
+			const letters = (await this.list({ consumer, after })).filter(letter => letter.id <= lastSeq);
+			for (const { id } of letters) replayed.push((await this.replay(id)).id);
+			const last = letters.at(-1);
+			if (!last) return replayed;
+			after = last.id;
+		}
+	}
+
+	/** Removes a dead letter for good. @throws ChannelError DEAD_LETTER_NOT_FOUND */
+	async discard(id: number): Promise<DeadLetter> {
+		const letter = await this.get(id);
+		await this.#streams.transport.remove(this.stream, id);
+		return letter;
+	}
+}
+
+function described(error: unknown) {
+	const { name, code, type, message, stack } = (
+		typeof error === "object" && error !== null ? error : { message: String(error) }
+	) as Record<string, unknown>;
+	const text = (value: unknown) => String(value ?? "").slice(0, LONGEST_TEXT);
+	return { name: text(name), code: text(type ?? code), message: text(message), stack: text(stack) };
+}
+
+/** A header is ASCII on one line. */
+function encoded(text: string): string {
+	return encodeURIComponent(text.toWellFormed())
+		.slice(0, LONGEST_TEXT)
+		.replace(/%[0-9A-F]?$/, "");
+}
+
+function decoded(text = ""): string {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		// It was cut in the middle of a character.
+		return text;
+	}
+}
+
+function letterOf({ seq: id, headers, data, time }: StoredMessage): DeadLetter {
+	const added: readonly string[] = Object.values(DEAD);
+	return {
+		id,
+		buried_at: new Date(time).toISOString(),
+		first_seen: headers[DEAD.firstSeen] ?? "",
+		consumer: headers[DEAD.consumer] ?? "",
+		stream: headers[DEAD.stream] ?? "",
+		seq: Number(headers[DEAD.seq]),
+		subject: headers[DEAD.subject] ?? "",
+		attempts: Number(headers[DEAD.attempts]),
+		error: {
+			name: decoded(headers[DEAD.errorName]),
+			code: decoded(headers[DEAD.errorCode]),
+			message: decoded(headers[DEAD.errorMessage]),
+			stack: decoded(headers[DEAD.errorStack])
+		},
+		headers: Object.fromEntries(
+			Object.entries(headers).filter(([name]) => !added.includes(name) && name !== REPLAY_FOR)
+		),
+		data
+	};
+}

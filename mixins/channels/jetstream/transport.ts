@@ -1,0 +1,194 @@
+import {
+	ErrorCode,
+	type JetStreamClient,
+	type JetStreamManager,
+	type NatsConnection,
+	NatsError,
+	type SeqMsgRequest,
+	type StoredMsg
+} from "nats";
+import {
+	type Accept,
+	ChannelError,
+	type ConsumerDefinition,
+	type ConsumerState,
+	type Log,
+	type OutgoingMessage,
+	type Published,
+	type StoredMessage,
+	type StreamDefinition,
+	type StreamState,
+	type Subscription,
+	type Transport
+} from "../transport.ts";
+import { connectForever } from "./connection.ts";
+import { apiErrorOf, declareConsumer, declareStream, isStreamMissing } from "./declare.ts";
+import { headersOf, natsHeaders } from "./headers.ts";
+import { JetStreamSubscription } from "./subscription.ts";
+
+const PUBLISH_TIMEOUT_MS = 5_000;
+const NO_MESSAGE_FOUND = 10_037;
+/** "message size exceeds maximum allowed", by the stream. */
+const TOO_LARGE = 10_054;
+
+interface Connected {
+	connection: NatsConnection;
+	client: JetStreamClient;
+	manager: JetStreamManager;
+}
+
+/** Streams in NATS JetStream, server 2.9 and later. The connection is made at the first use and kept for ever. */
+export class JetStreamTransport implements Transport {
+	readonly #url: string;
+	readonly #log: Log;
+	readonly #reconnected = new Set<() => void>();
+	#connected: Promise<Connected> | undefined;
+	#closed = false;
+
+	constructor(url: string, log: Log) {
+		this.#url = url;
+		this.#log = log;
+	}
+
+	async declareStream(definition: StreamDefinition): Promise<StreamState> {
+		const { manager } = await this.#connect();
+		return stateOf(await declareStream(manager, definition, message => this.#log.info(message)));
+	}
+
+	async declareConsumer(definition: ConsumerDefinition): Promise<void> {
+		const { manager } = await this.#connect();
+		await declareConsumer(manager, definition, message => this.#log.info(message));
+	}
+
+	async publish({ stream, subject, id, headers, data }: OutgoingMessage): Promise<Published> {
+		const { client } = await this.#connect();
+		try {
+			const { seq, duplicate } = await client.publish(subject, data, {
+				msgID: id,
+				headers: natsHeaders(headers),
+				expect: { streamName: stream },
+				timeout: PUBLISH_TIMEOUT_MS
+			});
+			return { stream, seq, duplicate };
+		} catch (error) {
+			throw refusal(error, stream);
+		}
+	}
+
+	subscribe(definition: ConsumerDefinition, declare: () => Promise<unknown>, accept: Accept): Subscription {
+		return new JetStreamSubscription({
+			client: async () => (await this.#connect()).client,
+			definition,
+			declare,
+			accept,
+			warn: (message, error) => this.#log.warn(message, error)
+		});
+	}
+
+	async streamState(stream: string): Promise<StreamState> {
+		const { manager } = await this.#connect();
+		try {
+			return stateOf(await manager.streams.info(stream));
+		} catch (error) {
+			if (isStreamMissing(error)) throw missing(stream, error);
+			throw error;
+		}
+	}
+
+	async consumerState({ stream, name }: ConsumerDefinition): Promise<ConsumerState> {
+		const { manager } = await this.#connect();
+		const info = await manager.consumers.info(stream, name);
+		return { waiting: info.num_pending, pending: info.num_ack_pending };
+	}
+
+	async next(stream: string, seq: number, subject: string): Promise<StoredMessage | null> {
+		const { manager } = await this.#connect();
+		try {
+			// The server has known `next_by_subj` since 2.9, the client's type for this request has not.
+			const query = { seq, next_by_subj: subject } as SeqMsgRequest;
+			return stored(stream, await manager.streams.getMessage(stream, query));
+		} catch (error) {
+			if (apiErrorOf(error) === NO_MESSAGE_FOUND) return null;
+			throw error;
+		}
+	}
+
+	async remove(stream: string, seq: number): Promise<boolean> {
+		const { manager } = await this.#connect();
+		try {
+			return await manager.streams.deleteMessage(stream, seq, false);
+		} catch (error) {
+			if (apiErrorOf(error) === NO_MESSAGE_FOUND) return false;
+			throw error;
+		}
+	}
+
+	onReconnect(listener: () => void): void {
+		this.#reconnected.add(listener);
+	}
+
+	async close(): Promise<void> {
+		this.#closed = true;
+		// While the first connection is still being waited for there is nothing to drain; it is closed when it comes.
+		const closing = this.#connected?.then(({ connection }) => connection.drain());
+		await Promise.race([closing?.catch(() => {}), new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
+	}
+
+	#connect(): Promise<Connected> {
+		if (this.#closed) throw new ChannelError("CHANNELS_STOPPING", "The channels are closed");
+		this.#connected ??= this.#open().catch(error => {
+			this.#connected = undefined;
+			throw error;
+		});
+		return this.#connected;
+	}
+
+	async #open(): Promise<Connected> {
+		const connection = await connectForever(this.#url, "channels", () => {
+			for (const listener of this.#reconnected) listener();
+		});
+		const client = connection.jetstream({ timeout: PUBLISH_TIMEOUT_MS });
+		// The check would fail while JetStream is starting, and then never be made again.
+		const manager = await connection.jetstreamManager({ checkAPI: false, timeout: PUBLISH_TIMEOUT_MS });
+		return { connection, client, manager };
+	}
+}
+
+function stateOf({
+	created,
+	state
+}: {
+	created: string;
+	state: { first_seq: number; last_seq: number; messages: number };
+}) {
+	return { created, firstSeq: state.first_seq, lastSeq: state.last_seq, messages: state.messages };
+}
+
+function stored(stream: string, message: StoredMsg): StoredMessage {
+	return {
+		stream,
+		seq: message.seq,
+		subject: message.subject,
+		headers: headersOf(message.header),
+		data: message.string(),
+		time: message.time.getTime()
+	};
+}
+
+/** Why a message was not stored. Only what is wrong with the message itself is a refusal; all else may pass. */
+function refusal(error: unknown, stream: string): ChannelError {
+	if (error instanceof NatsError) {
+		const tooLarge = error.code === ErrorCode.MaxPayloadExceeded || apiErrorOf(error) === TOO_LARGE;
+		if (tooLarge || error.code === ErrorCode.BadSubject)
+			return new ChannelError("MESSAGE_REFUSED", error.message, { cause: error });
+		// Nobody answers on a subject that no stream takes.
+		if (error.code === ErrorCode.NoResponders || isStreamMissing(error)) return missing(stream, error);
+	}
+	return new ChannelError("CHANNELS_UNAVAILABLE", `Stream ${stream} did not answer: ${String(error)}`, {
+		cause: error
+	});
+}
+
+function missing(stream: string, cause: unknown): ChannelError {
+	return new ChannelError("STREAM_NOT_FOUND", `There is no stream ${stream}, or JetStream does not run`, { cause });
+}

@@ -1,0 +1,200 @@
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import type { OutgoingMessage, StreamDefinition } from "../transport.ts";
+
+/** Survives the end of the process at any moment; the end of the machine may cost the last commits, as in JetStream. */
+const SETTINGS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000";
+
+const TABLES = `
+	CREATE TABLE IF NOT EXISTS stream (
+		name TEXT PRIMARY KEY, created TEXT NOT NULL, last_seq INTEGER NOT NULL DEFAULT 0
+	);
+	CREATE TABLE IF NOT EXISTS message (
+		stream TEXT NOT NULL, seq INTEGER NOT NULL, subject TEXT NOT NULL, msg_id TEXT NOT NULL,
+		headers TEXT NOT NULL, data TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY (stream, seq)
+	) WITHOUT ROWID;
+	CREATE INDEX IF NOT EXISTS message_msg_id ON message (stream, msg_id);
+	CREATE INDEX IF NOT EXISTS message_time ON message (stream, time);
+	CREATE TABLE IF NOT EXISTS consumer (
+		stream TEXT NOT NULL, name TEXT NOT NULL, next_seq INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (stream, name)
+	);
+	CREATE TABLE IF NOT EXISTS pending (
+		stream TEXT NOT NULL, consumer TEXT NOT NULL, seq INTEGER NOT NULL,
+		attempts INTEGER NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (stream, consumer, seq)
+	) WITHOUT ROWID;
+`;
+
+/** A message's row. */
+export interface MessageRow {
+	seq: number;
+	subject: string;
+	headers: string;
+	data: string;
+	time: number;
+}
+
+/** A message's row with how often it was handed out. */
+export interface TakenRow extends MessageRow {
+	attempts: number;
+}
+
+/** The file in which streams, consumers and what was handed out are kept. All calls are synchronous and short. */
+export class LocalStore {
+	readonly #database: DatabaseSync;
+	readonly #prepared = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+
+	/** @param file is created with its folder where missing */
+	constructor(file: string) {
+		mkdirSync(dirname(file), { recursive: true });
+		this.#database = new DatabaseSync(file);
+		this.#database.exec(SETTINGS);
+		this.#database.exec(TABLES);
+	}
+
+	close(): void {
+		this.#database.close();
+	}
+
+	declareStream({ name }: StreamDefinition, now: number): void {
+		const created = new Date(now).toISOString();
+		this.#run("INSERT INTO stream (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING", name, created);
+	}
+
+	declareConsumer(stream: string, name: string): void {
+		this.#run("INSERT INTO consumer (stream, name) VALUES (?, ?) ON CONFLICT DO NOTHING", stream, name);
+	}
+
+	/** @param since ids stored before this time are forgotten */
+	append(message: OutgoingMessage, now: number, since: number): { seq: number; duplicate: boolean } {
+		const { stream, subject, id, headers, data } = message;
+		return this.#transaction(() => {
+			const known = this.#get<{ seq: number }>(
+				"SELECT seq FROM message WHERE stream = ? AND msg_id = ? AND time >= ?",
+				...[stream, id, since]
+			);
+			if (known) return { seq: known.seq, duplicate: true };
+			const { seq } = this.#get<{ seq: number }>(
+				"UPDATE stream SET last_seq = last_seq + 1 WHERE name = ? RETURNING last_seq AS seq",
+				stream
+			) as { seq: number };
+			this.#run(
+				"INSERT INTO message (stream, seq, subject, msg_id, headers, data, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
+				...[stream, seq, subject, id, JSON.stringify(headers), data, now]
+			);
+			return { seq, duplicate: false };
+		});
+	}
+
+	/** Hands out the oldest message that is due again, else the next new one; it is due again at `due`. */
+	take(stream: string, consumer: string, now: number, due: number): TakenRow | undefined {
+		return this.#transaction(() => {
+			const again = this.#get<TakenRow>(
+				`UPDATE pending SET attempts = attempts + 1, due = ?1 WHERE stream = ?2 AND consumer = ?3 AND seq =
+					(SELECT MIN(seq) FROM pending WHERE stream = ?2 AND consumer = ?3 AND due <= ?4)
+				RETURNING seq, attempts`,
+				...[due, stream, consumer, now]
+			);
+			if (again) {
+				const message = this.get(stream, again.seq);
+				if (message) return { ...message, attempts: again.attempts };
+				this.ack(stream, consumer, again.seq);
+			}
+			const message = this.#get<MessageRow>(
+				`SELECT seq, subject, headers, data, time FROM message WHERE stream = ?1 AND seq >=
+					(SELECT next_seq FROM consumer WHERE stream = ?1 AND name = ?2) ORDER BY seq LIMIT 1`,
+				...[stream, consumer]
+			);
+			if (!message) return undefined;
+			this.#run("UPDATE consumer SET next_seq = ? WHERE stream = ? AND name = ?", message.seq + 1, stream, consumer);
+			this.#run("INSERT INTO pending VALUES (?, ?, ?, 1, ?)", stream, consumer, message.seq, due);
+			return { ...message, attempts: 1 };
+		});
+	}
+
+	ack(stream: string, consumer: string, seq: number): void {
+		this.#run("DELETE FROM pending WHERE stream = ? AND consumer = ? AND seq = ?", stream, consumer, seq);
+	}
+
+	postpone(stream: string, consumer: string, seq: number, due: number): void {
+		this.#run("UPDATE pending SET due = ? WHERE stream = ? AND consumer = ? AND seq = ?", due, stream, consumer, seq);
+	}
+
+	/** When a message that was handed out is due again, the earliest. */
+	nextDue(stream: string, consumer: string): number | undefined {
+		const row = this.#get<{ due: number | null }>(
+			"SELECT MIN(due) AS due FROM pending WHERE stream = ? AND consumer = ?",
+			...[stream, consumer]
+		);
+		return row?.due ?? undefined;
+	}
+
+	get(stream: string, seq: number): MessageRow | undefined {
+		return this.#get("SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq = ?", stream, seq);
+	}
+
+	/** The messages from `seq` on, one by one. */
+	*from(stream: string, seq: number): Generator<MessageRow> {
+		for (let next: number | undefined = seq; next !== undefined; ) {
+			const row: MessageRow | undefined = this.#get(
+				"SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT 1",
+				...[stream, next]
+			);
+			if (row) yield row;
+			next = row && row.seq + 1;
+		}
+	}
+
+	remove(stream: string, seq: number): boolean {
+		return this.#run("DELETE FROM message WHERE stream = ? AND seq = ?", stream, seq) === 1;
+	}
+
+	removeBefore(stream: string, time: number): void {
+		this.#run("DELETE FROM message WHERE stream = ? AND time < ?", stream, time);
+	}
+
+	streamState(stream: string) {
+		return this.#get<{ created: string; lastSeq: number; firstSeq: number | null; messages: number }>(
+			`SELECT created, last_seq AS lastSeq, (SELECT MIN(seq) FROM message WHERE stream = name) AS firstSeq,
+				(SELECT COUNT(*) FROM message WHERE stream = name) AS messages FROM stream WHERE name = ?`,
+			stream
+		);
+	}
+
+	consumerState(stream: string, consumer: string): { waiting: number; pending: number } {
+		return (
+			this.#get(
+				`SELECT (SELECT COUNT(*) FROM message m WHERE m.stream = c.stream AND m.seq >= c.next_seq) AS waiting,
+				(SELECT COUNT(*) FROM pending p WHERE p.stream = c.stream AND p.consumer = c.name) AS pending
+			FROM consumer c WHERE c.stream = ? AND c.name = ?`,
+				...[stream, consumer]
+			) ?? { waiting: 0, pending: 0 }
+		);
+	}
+
+	#transaction<T>(work: () => T): T {
+		this.#database.exec("BEGIN IMMEDIATE");
+		try {
+			const result = work();
+			this.#database.exec("COMMIT");
+			return result;
+		} catch (error) {
+			this.#database.exec("ROLLBACK");
+			throw error;
+		}
+	}
+
+	#run(sql: string, ...values: SQLInputValue[]): number {
+		return Number(this.#statement(sql).run(...values).changes);
+	}
+
+	#get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {
+		return this.#statement(sql).get(...values) as Row | undefined;
+	}
+
+	#statement(sql: string) {
+		const statement = this.#prepared.get(sql) ?? this.#database.prepare(sql);
+		this.#prepared.set(sql, statement);
+		return statement;
+	}
+}

@@ -1,0 +1,96 @@
+import { type Accept, type ConsumerDefinition, type Delivery, fits, type Subscription, settled } from "../transport.ts";
+import type { LocalStore, TakenRow } from "./store.ts";
+
+/** How long a new message of another process may stay unseen. */
+const POLL_MS = 500;
+const RESTART_PAUSE_MS = 250;
+
+interface Options {
+	store: LocalStore;
+	definition: ConsumerDefinition;
+	declare: () => Promise<unknown>;
+	accept: Accept;
+	warn: (message: string, error?: unknown) => void;
+}
+
+/** Hands the messages of a file out, one after the other, as fast as they are accepted. */
+export class LocalSubscription implements Subscription {
+	readonly #options: Options;
+	readonly #ended: Promise<void>;
+	readonly #ackWait: number;
+	#stopping = false;
+	#wake: (() => void) | undefined;
+
+	constructor(options: Options) {
+		this.#options = options;
+		this.#ackWait = settled(options.definition).ackWait;
+		this.#ended = this.#run();
+	}
+
+	/** Tells that there may be something new. */
+	wake(): void {
+		this.#wake?.();
+	}
+
+	async stop(): Promise<void> {
+		this.#stopping = true;
+		this.wake();
+		await this.#ended;
+	}
+
+	async #run(): Promise<void> {
+		const { definition, declare, warn } = this.#options;
+		let declared = false;
+		while (!this.#stopping) {
+			try {
+				if (!declared) await declare();
+				declared = true;
+				await this.#step();
+			} catch (error) {
+				warn(`Consumer ${definition.name} can not read, trying again`, error);
+				declared = false;
+				await this.#sleep(RESTART_PAUSE_MS);
+			}
+		}
+	}
+
+	async #step(): Promise<void> {
+		const { store, definition, accept } = this.#options;
+		const { stream, name, subject, maxAckPending } = settled(definition);
+		const now = Date.now();
+		const full = store.consumerState(stream, name).pending >= maxAckPending && (store.nextDue(stream, name) ?? 0) > now;
+		const taken = full ? undefined : store.take(stream, name, now, now + this.#ackWait);
+		if (!taken) {
+			const due = store.nextDue(stream, name) ?? Number.POSITIVE_INFINITY;
+			await this.#sleep(Math.min(POLL_MS, Math.max(1, due - now)));
+			return;
+		}
+		if (!fits(subject, taken.subject)) store.ack(stream, name, taken.seq);
+		else await accept(this.#delivery(taken));
+	}
+
+	#delivery({ seq, subject, headers, data, time, attempts }: TakenRow): Delivery {
+		const { store, definition } = this.#options;
+		const { stream, name } = definition;
+		const postpone = (milliseconds: number) => store.postpone(stream, name, seq, Date.now() + milliseconds);
+		return {
+			...{ stream, seq, subject, headers: JSON.parse(headers), data, time, attempts },
+			ack: async () => {
+				store.ack(stream, name, seq);
+				this.wake();
+			},
+			retry: async milliseconds => {
+				postpone(milliseconds);
+				this.wake();
+			},
+			working: () => postpone(this.#ackWait)
+		};
+	}
+
+	#sleep(milliseconds: number): Promise<void> {
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const timer = setTimeout(resolve, milliseconds);
+		this.#wake = resolve;
+		return promise.finally(() => clearTimeout(timer));
+	}
+}

@@ -1,0 +1,194 @@
+import type { Context, Service, ServiceSchema } from "moleculer";
+import type { Sequelize, Transaction } from "sequelize";
+import type { Publisher } from "./outbox/publish.ts";
+import { Relay, type RelayPoint, type RelaySettings } from "./outbox/relay.ts";
+import { type Backlog, OutboxStore, type RunTransaction } from "./outbox/store.ts";
+import { recordedStreams } from "./outbox/streams.ts";
+import { ulid } from "./outbox/ulid.ts";
+
+export type { Publisher } from "./outbox/publish.ts";
+
+/** Options of the mixin. */
+export interface OutboxOptions {
+	/** Where rows are published; called at start. */
+	publisher: (service: Service) => Publisher;
+	/** Headers of a message that was caused by a request, e.g. its trace. */
+	headersOf?: (ctx: Context) => Readonly<Record<string, string>>;
+	/** Published rows are kept for so long, in milliseconds. Default 7 days. */
+	retention?: number;
+	/** The relay's, see `RelaySettings`. */
+	relay?: Partial<RelaySettings>;
+	/** For tests: see `Relay`. */
+	probe?: (point: RelayPoint) => void | Promise<void>;
+}
+
+/** A fact to be published. */
+export interface Fact {
+	stream: string;
+	subject: string;
+	/** JSON by nature: what JSON can not say is lost. */
+	payload: object;
+	/** What the fact is about. Facts of one aggregate are published in the order of their insertion. */
+	aggregate?: string;
+	/** The aggregate's version after the fact. */
+	version?: number;
+}
+
+/** What the mixin adds to `this` of a service. */
+export interface OutboxMethods {
+	outbox: Outbox;
+}
+
+/** What the mixin needs of the service: a database with the outbox's tables. */
+interface OutboxService extends Service, OutboxMethods {
+	db: Sequelize;
+	transaction: RunTransaction;
+}
+
+const RELAY: RelaySettings = { lease: 10_000, poll: 200, batch: 200, pause: 500, watch: 5_000 };
+const RETENTION_MS = 7 * 24 * 3_600_000;
+const PRUNED_AT_ONCE = 500;
+const MEASURE_MS = 5_000;
+const PENDING = "outbox.pending";
+const AGE = "outbox.age";
+const FAILED = "outbox.failed";
+
+/** Facts on their way from a business transaction to a stream. */
+export class Outbox {
+	readonly #store: OutboxStore;
+	readonly #relay: Relay;
+	readonly #service: OutboxService;
+	readonly #options: OutboxOptions;
+	readonly #timer: NodeJS.Timeout;
+
+	constructor(service: OutboxService, options: OutboxOptions) {
+		const { publisher, relay, probe } = options;
+		this.#service = service;
+		this.#options = options;
+		this.#store = new OutboxStore(service.db, work => service.transaction(work));
+		this.#relay = new Relay({
+			store: this.#store,
+			recorded: () => recordedStreams(service.db),
+			publisher: publisher(service),
+			source: service.name,
+			settings: { ...RELAY, ...relay },
+			log: service.logger,
+			...(probe && { probe })
+		});
+		this.#timer = setInterval(() => this.#keepHouse(), MEASURE_MS).unref();
+	}
+
+	/**
+	 * Writes a fact in a business transaction, after the row that it is about was changed: the row's lock is what gives
+	 * the facts of an aggregate their order.
+	 *
+	 * @param ctx the request that causes it, for its headers
+	 * @returns the id of the fact
+	 */
+	async add(transaction: Transaction, { stream, subject, payload, ...about }: Fact, ctx?: Context): Promise<string> {
+		const msg_id = ulid();
+		const headers = ctx ? (this.#options.headersOf?.(ctx) ?? {}) : {};
+		const row = {
+			...{ msg_id, stream, subject, payload: JSON.stringify(payload), headers: JSON.stringify(headers) },
+			aggregate: about.aggregate ?? null,
+			version: about.version ?? null
+		};
+		await this.#store.insert(row, transaction);
+		transaction.afterCommit(() => this.#relay.nudge());
+		return msg_id;
+	}
+
+	/** How much waits to be published. */
+	backlog(): Promise<Backlog> {
+		return this.#store.backlog();
+	}
+
+	/** Publishes all rows again that are still kept, in their order: after a stream was lost. Consumers know what they had. */
+	async republish(): Promise<void> {
+		await this.#store.requestRepublish();
+		this.#relay.nudge();
+	}
+
+	/** Gives rows that were set aside another chance. @returns how many */
+	async retryFailed(): Promise<number> {
+		const retried = await this.#store.retryFailed();
+		this.#relay.nudge();
+		return retried;
+	}
+
+	/** Deletes published rows whose time is over, a few at once. @returns how many */
+	async prune(): Promise<number> {
+		let pruned = 0;
+		for (let more = PRUNED_AT_ONCE; more === PRUNED_AT_ONCE; pruned += more)
+			more = await this.#store.prune(this.#options.retention ?? RETENTION_MS, PRUNED_AT_ONCE);
+		return pruned;
+	}
+
+	async stop(): Promise<void> {
+		clearInterval(this.#timer);
+		await this.#relay.stop();
+	}
+
+	async #keepHouse(): Promise<void> {
+		const { broker, name, logger } = this.#service;
+		try {
+			const { pending, age, failed } = await this.backlog();
+			broker.metrics.set(PENDING, pending, { outbox: name });
+			broker.metrics.set(AGE, age, { outbox: name });
+			broker.metrics.set(FAILED, failed, { outbox: name });
+			await this.prune();
+		} catch (error) {
+			logger.debug("The outbox can not be looked after", error);
+		}
+	}
+}
+
+function registerMetrics({ metrics }: Service["broker"]): void {
+	if (!metrics.isEnabled() || metrics.getMetric(PENDING)) return;
+	const labelNames = ["outbox"];
+	const gauge = (name: string, description: string) =>
+		metrics.register({ type: "gauge", name, labelNames, description });
+	gauge(PENDING, "Rows that are not published yet");
+	gauge(AGE, "Age of the oldest row that is not published, in milliseconds");
+	gauge(FAILED, "Rows that can not be published and were set aside");
+}
+
+/**
+ * Gives a service an outbox: `this.outbox.add(transaction, fact)`, the relay that publishes, and the actions `outbox`
+ * (what waits), `republish` and `retryFailed`, all `visibility: "public"`. The service needs `this.db` and
+ * `this.transaction` (mixins/db.mixin.ts) and the tables of mixins/outbox/README.md.
+ */
+export function OutboxMixin(options: OutboxOptions): Partial<ServiceSchema> {
+	return {
+		actions: {
+			outbox: {
+				visibility: "public",
+				handler() {
+					return this.outbox.backlog();
+				}
+			},
+			republish: {
+				visibility: "public",
+				async handler() {
+					await this.outbox.republish();
+					return null;
+				}
+			},
+			retryFailed: {
+				visibility: "public",
+				handler() {
+					return this.outbox.retryFailed();
+				}
+			}
+		},
+
+		started() {
+			registerMetrics(this.broker);
+			this.outbox = new Outbox(this as unknown as OutboxService, options);
+		},
+
+		async stopped() {
+			await (this as Partial<OutboxMethods>).outbox?.stop();
+		}
+	};
+}

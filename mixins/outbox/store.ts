@@ -1,0 +1,229 @@
+import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { nowOf } from "./clock.ts";
+import { numberStreams, recordStreams, type StreamRecord } from "./streams.ts";
+
+/** A row to be published. */
+export interface OutboxRow {
+	id: number;
+	msg_id: string;
+	stream: string;
+	subject: string;
+	aggregate: string | null;
+	version: number | null;
+	payload: string;
+	/** JSON. */
+	headers: string;
+	/** The number among all rows of this outbox for this stream, from 1 without gaps. */
+	sequence: number;
+	created_at: number;
+	attempts: number;
+}
+
+/** A new row. */
+export type NewRow = Pick<OutboxRow, "msg_id" | "stream" | "subject" | "aggregate" | "version" | "payload" | "headers">;
+
+/** What became of the rows of a batch. */
+export interface Outcome {
+	published: number[];
+	refused: { id: number; error: string; giveUp: boolean }[];
+	streams: StreamRecord[];
+}
+
+/** How much waits, for metrics. */
+export interface Backlog {
+	pending: number;
+	/** Age of the oldest pending row in milliseconds, 0 where there is none. */
+	age: number;
+	/** Rows that were set aside. */
+	failed: number;
+}
+
+const COLUMNS = "id, msg_id, stream, subject, aggregate, version, payload, headers, sequence, created_at, attempts";
+
+/** Runs a function in a transaction: READ COMMITTED on MySQL. */
+export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+
+/** The statements of an outbox: tables `outbox`, `outbox_relay` and `outbox_streams` of one database. */
+export class OutboxStore {
+	readonly #db: Sequelize;
+	readonly #transaction: RunTransaction;
+	readonly #now: string;
+
+	constructor(db: Sequelize, transaction: RunTransaction) {
+		this.#db = db;
+		this.#transaction = transaction;
+		this.#now = nowOf(db);
+	}
+
+	async insert(row: NewRow, transaction: Transaction): Promise<void> {
+		await this.#db.query(
+			`INSERT INTO outbox (msg_id, stream, subject, aggregate, version, payload, headers, created_at, attempts)
+			VALUES (:msg_id, :stream, :subject, :aggregate, :version, :payload, :headers, ${this.#now}, 0)`,
+			{ replacements: { ...row }, type: QueryTypes.INSERT, transaction }
+		);
+	}
+
+	/**
+	 * Takes the lease when nobody has it. The number is the fence: whoever had the lease before can not write any more.
+	 * @param lease in milliseconds
+	 * @returns the epoch, undefined while somebody else is the relay
+	 */
+	async claim(owner: string, lease: number): Promise<number | undefined> {
+		return this.#transaction(async transaction => {
+			const [known] = await this.#select<{ name: string }>("SELECT name FROM outbox_relay", {}, transaction);
+			if (!known)
+				await this.#db.query(
+					"INSERT INTO outbox_relay (name, epoch, owner, lease_until, republish) VALUES ('relay', 0, '', 0, 0)",
+					{ transaction }
+				);
+			const claimed = await this.#update(
+				`UPDATE outbox_relay SET epoch = epoch + 1, owner = :owner, lease_until = ${this.#now} + :lease
+				WHERE lease_until < ${this.#now}`,
+				{ owner, lease },
+				transaction
+			);
+			if (claimed === 0) return undefined;
+			const [row] = await this.#select<{ epoch: number }>("SELECT epoch FROM outbox_relay", {}, transaction);
+			return Number(row?.epoch);
+		});
+	}
+
+	/** Gives the lease back, so that the next relay need not wait for its end. */
+	async release(epoch: number): Promise<void> {
+		await this.#update("UPDATE outbox_relay SET lease_until = 0 WHERE epoch = :epoch", { epoch });
+	}
+
+	/** Whether there is something to publish, or a request to publish again. Takes no lock. */
+	async hasWork(): Promise<boolean> {
+		const rows = await this.#select<{ work: number }>(
+			`SELECT 1 AS work FROM outbox WHERE published_at IS NULL AND failed_at IS NULL
+			UNION ALL SELECT 1 FROM outbox_relay WHERE republish = 1 LIMIT 1`
+		);
+		return rows.length > 0;
+	}
+
+	/**
+	 * One step of the relay in one transaction: renews the lease, writes what became of the last batch, numbers and reads
+	 * the next one. Rows are not locked, since only the holder of the lease reads them here; locking reads would make gap
+	 * locks, and business transactions would die of them.
+	 *
+	 * @returns null when the lease is lost: nothing was written
+	 */
+	async advance(epoch: number, lease: number, outcome: Outcome, limit: number): Promise<OutboxRow[] | null> {
+		return this.#transaction(async transaction => {
+			const mine = await this.#update(
+				`UPDATE outbox_relay SET lease_until = ${this.#now} + :lease WHERE epoch = :epoch`,
+				{ epoch, lease },
+				transaction
+			);
+			if (mine === 0) return null;
+			await this.#settle(outcome, transaction);
+			await this.#honourRepublish(transaction);
+			const rows = await this.#select<OutboxRow>(
+				`SELECT ${COLUMNS} FROM outbox WHERE published_at IS NULL AND failed_at IS NULL ORDER BY id LIMIT :limit`,
+				{ limit },
+				transaction
+			);
+			return this.#numbered(rows.map(numeric), transaction);
+		});
+	}
+
+	/** Asks the relay to publish everything again that is still kept. */
+	async requestRepublish(): Promise<void> {
+		await this.#update("UPDATE outbox_relay SET republish = 1");
+	}
+
+	/** Gives rows that were set aside another chance. @returns how many */
+	async retryFailed(): Promise<number> {
+		return this.#update("UPDATE outbox SET failed_at = NULL, attempts = 0 WHERE failed_at IS NOT NULL");
+	}
+
+	/** Deletes a few published rows that are older than `age` milliseconds. @returns how many */
+	async prune(age: number, limit: number): Promise<number> {
+		const rows = await this.#select<{ id: number }>(
+			`SELECT id FROM outbox WHERE published_at < ${this.#now} - :age ORDER BY published_at LIMIT :limit`,
+			{ age, limit }
+		);
+		if (rows.length === 0) return 0;
+		return this.#update("DELETE FROM outbox WHERE id IN (:ids)", { ids: rows.map(row => row.id) });
+	}
+
+	async backlog(): Promise<Backlog> {
+		const [row] = await this.#select<Backlog>(
+			`SELECT COUNT(*) AS pending, COALESCE(${this.#now} - MIN(created_at), 0) AS age,
+				(SELECT COUNT(*) FROM outbox WHERE failed_at IS NOT NULL) AS failed
+			FROM outbox WHERE published_at IS NULL AND failed_at IS NULL`
+		);
+		return { pending: Number(row?.pending), age: Number(row?.age), failed: Number(row?.failed) };
+	}
+
+	async #settle({ published, refused, streams }: Outcome, transaction: Transaction): Promise<void> {
+		if (published.length > 0)
+			await this.#update(
+				`UPDATE outbox SET published_at = ${this.#now} WHERE id IN (:published)`,
+				{ published },
+				transaction
+			);
+		for (const { id, error, giveUp } of refused)
+			await this.#update(
+				`UPDATE outbox SET attempts = attempts + 1, last_error = :error, failed_at = ${giveUp ? this.#now : "NULL"}
+				WHERE id = :id`,
+				{ id, error },
+				transaction
+			);
+		await recordStreams(this.#db, streams, transaction);
+	}
+
+	async #honourRepublish(transaction: Transaction): Promise<void> {
+		const asked = await this.#update("UPDATE outbox_relay SET republish = 0 WHERE republish = 1", {}, transaction);
+		if (asked > 0)
+			await this.#update("UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL", {}, transaction);
+	}
+
+	/** Numbers rows before they are published for the first time: a reader of the stream sees a gap where one is missing. */
+	async #numbered(rows: OutboxRow[], transaction: Transaction): Promise<OutboxRow[]> {
+		const fresh = rows.filter(row => row.sequence === 0);
+		if (fresh.length === 0) return rows;
+		const counts = new Map<string, number>();
+		for (const { stream } of fresh) counts.set(stream, (counts.get(stream) ?? 0) + 1);
+		const last = await numberStreams(this.#db, counts, transaction);
+		for (const row of fresh) {
+			const sequence = (last.get(row.stream) ?? 0) + 1;
+			last.set(row.stream, sequence);
+			row.sequence = sequence;
+		}
+		const cases = fresh.map(row => `WHEN ${row.id} THEN ${row.sequence}`).join(" ");
+		await this.#update(
+			`UPDATE outbox SET sequence = CASE id ${cases} END WHERE id IN (:ids)`,
+			{ ids: fresh.map(row => row.id) },
+			transaction
+		);
+		return rows;
+	}
+
+	#select<Row extends object>(sql: string, replacements = {}, transaction?: Transaction): Promise<Row[]> {
+		return this.#db.query<Row>(sql, { replacements, type: QueryTypes.SELECT, ...(transaction && { transaction }) });
+	}
+
+	/** @returns the number of rows that it found */
+	#update(sql: string, replacements = {}, transaction?: Transaction): Promise<number> {
+		const type = QueryTypes.BULKUPDATE;
+		return this.#db.query(sql, {
+			replacements,
+			type,
+			...(transaction && { transaction })
+		}) as unknown as Promise<number>;
+	}
+}
+
+/** A driver may give a BIGINT as text. */
+function numeric(row: OutboxRow): OutboxRow {
+	const { id, version, sequence, created_at } = row;
+	return {
+		...row,
+		id: Number(id),
+		version: version === null ? null : Number(version),
+		sequence: Number(sequence ?? 0),
+		created_at: Number(created_at)
+	};
+}

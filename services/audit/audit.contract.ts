@@ -1,0 +1,110 @@
+import { errorTable } from "../../lib/errors.ts";
+import { type Infer, id, text } from "../../lib/schema.ts";
+import type {} from "../../lib/streams.ts";
+
+const word = text({ minChars: 1, maxChars: 64, optional: true });
+const outcome = { type: "enum", values: ["done", "refused", "failed"] } as const;
+const time = text({ minChars: 10, maxChars: 32, optional: true, description: "RFC 3339" });
+
+export const listAudit = {
+	$$strict: true,
+	user_id: { ...id, optional: true },
+	action: word,
+	object_type: word,
+	object_id: word,
+	outcome: { ...outcome, optional: true },
+	from: time,
+	to: time,
+	cursor: text({ minChars: 1, maxChars: 64, optional: true }),
+	limit: { type: "number", integer: true, min: 1, max: 100, convert: true, optional: true }
+} as const;
+export const verifyAudit = {
+	$$strict: true,
+	source: word,
+	anchor: {
+		type: "object",
+		optional: true,
+		props: { position: { type: "number", integer: true, min: 1 }, hash: { type: "string" } }
+	}
+} as const;
+
+export const auditEntryResult = {
+	entry_id: id,
+	time: { type: "string" },
+	source: { type: "string" },
+	sequence: { type: "number", integer: true },
+	user_id: { type: "number", integer: true, nullable: true },
+	action: { type: "string" },
+	object_type: { type: "string" },
+	object_id: { type: "string", nullable: true },
+	outcome,
+	error: { type: "string", nullable: true },
+	request_id: { type: "string" },
+	trace_id: { type: "string" },
+	details: { type: "object", props: {} }
+} as const;
+export const auditPageResult = {
+	entries: { type: "array", items: { type: "object", props: auditEntryResult } },
+	next_cursor: { type: "string", nullable: true }
+} as const;
+
+export type ListAudit = Infer<typeof listAudit>;
+export type VerifyAudit = Infer<typeof verifyAudit>;
+/** One entry of the log; times in RFC 3339. */
+export type AuditEntry = Omit<Infer<typeof auditEntryResult>, "details"> & { details: AuditRecorded["details"] };
+/** One page of the log, newest first; `next_cursor` is null on the last page. */
+export type AuditPage = { entries: AuditEntry[]; next_cursor: string | null };
+
+/** What a service tells the log about an action; see mixins/audit. */
+export interface AuditRecorded {
+	time: string;
+	user_id: number | null;
+	action: string;
+	object_type: string;
+	object_id: string | null;
+	outcome: "done" | "refused" | "failed";
+	error: string | null;
+	request_id: string;
+	trace_id: string;
+	details: Record<string, string | number | boolean>;
+}
+
+/** Where a chain is broken. "changed": an entry is not what it was. "removed": one is missing. "gap": a fact never arrived. */
+export interface AuditBreak {
+	problem: "changed" | "removed" | "gap";
+	/** Place in the chain; of a removed entry, where it was. */
+	position: number | null;
+	/** Number of the fact at its source. */
+	sequence: number | null;
+	entry_id: number | null;
+}
+
+/** What the walk along one source's chain found. Keep `position` and `hash` elsewhere: with them a later walk can tell that the end was cut off. */
+export interface AuditVerdict {
+	source: string;
+	entries: number;
+	position: number;
+	hash: string;
+	/** The first break, null where there is none. */
+	broken: AuditBreak | null;
+}
+
+export const auditError = errorTable({
+	AUDIT_NOT_YOURS: [403, "Not allowed"]
+});
+
+declare module "../../lib/call.ts" {
+	interface Actions {
+		/** The caller's entries; for an admin all, or those of `user_id`. */
+		"audit.list": { params: ListAudit; result: AuditPage };
+		/** Walks the hash chains and names the first break of each. For operators. */
+		"audit.verify": { params: VerifyAudit; result: AuditVerdict[] };
+		"audit.ready": { params: undefined; result: true };
+	}
+}
+
+declare module "../../lib/streams.ts" {
+	interface Messages {
+		"audit.recorded": AuditRecorded;
+	}
+}

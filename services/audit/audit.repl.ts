@@ -1,0 +1,39 @@
+import type { ServiceBroker } from "moleculer";
+import { call } from "../../lib/call.ts";
+
+/** What moleculer-repl passes for the command line (its own types say `string[]`). */
+interface AuditArguments {
+	verb: string;
+	options: { limit?: string };
+}
+
+const ADMIN = { meta: { user: { id: 0, role: "admin", session_id: "repl" } } } as const;
+const LIMIT = 20;
+
+/** REPL: `audit tail` shows the newest entries, `audit verify` walks the hash chains. */
+export const auditCommand = {
+	command: "audit <verb>",
+	description: "The audit log: tail, verify",
+	options: [{ option: "-l, --limit <count>", description: `How many entries, ${LIMIT} by default` }],
+	async action(broker: ServiceBroker, args: unknown): Promise<void> {
+		const { verb, options } = args as AuditArguments;
+		if (verb === "tail") {
+			const { entries } = await call(broker, "audit.list", { limit: Number(options.limit ?? LIMIT) }, ADMIN);
+			console.table(
+				entries.map(({ time, user_id, action, object_type, object_id, outcome, error }) => ({
+					...{ time, user_id, action, outcome, error },
+					object: `${object_type} ${object_id ?? ""}`
+				}))
+			);
+			return;
+		}
+		if (verb !== "verify") {
+			console.log("audit tail | verify");
+			return;
+		}
+		for (const { source, entries, hash, broken } of await call(broker, "audit.verify", {}, { timeout: 0 })) {
+			console.log(`${source}: ${entries} entries, ${broken ? "BROKEN" : "unbroken"}, hash ${hash}`);
+			if (broken) console.log(broken);
+		}
+	}
+};

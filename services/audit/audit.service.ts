@@ -1,0 +1,114 @@
+import type { Context, ServiceSchema } from "moleculer";
+import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { fieldError } from "../../lib/errors.ts";
+import { identityOf, type Meta } from "../../lib/identity.ts";
+import { consumers, type Message, streams } from "../../lib/streams.ts";
+import { type ChannelMessage, type ChannelsMethods, ChannelsMixin } from "../../mixins/channels.mixin.ts";
+import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
+import { auditEntryModel } from "../../models/audit-entry.model.ts";
+import { auditHeadModel } from "../../models/audit-head.model.ts";
+import { migratorOf } from "../../models/migrator.ts";
+import * as contract from "./audit.contract.ts";
+import { auditError } from "./audit.contract.ts";
+import { cursorAfter, DEFAULT_LIMIT, factOf, placeOfCursor, present } from "./audit.domain.ts";
+import { GapWatch } from "./audit.gaps.ts";
+import { type AuditEntryTable, type AuditHeadTable, type AuditStore, auditStore } from "./audit.store.ts";
+import { verdictOf } from "./audit.verify.ts";
+
+interface AuditServiceMethods
+	extends DbMethods<{ auditEntry: AuditEntryTable; auditHead: AuditHeadTable }>,
+		ChannelsMethods {}
+
+interface AuditVars {
+	entries: AuditStore;
+	gaps: GapWatch;
+}
+
+const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = {
+	name: "audit",
+	mixins: [
+		RegistryMixin(),
+		ChannelsMixin({ url: () => channelsUrl(env()), streams, consumers }),
+		DbMixin({
+			model: auditEntryModel,
+			models: [auditHeadModel],
+			migrator: migratorOf("audit"),
+			url: () => databaseUrl(env(), "audit")
+		})
+	],
+
+	actions: {
+		// The log is written by the stream only, and read by its own list only.
+		create: false,
+		insert: false,
+		update: false,
+		remove: false,
+		find: false,
+		count: false,
+		get: false,
+
+		list: {
+			visibility: "published",
+			params: contract.listAudit,
+			async handler(ctx: Context<contract.ListAudit, Meta>): Promise<contract.AuditPage> {
+				const { cursor, limit = DEFAULT_LIMIT, from, to, ...filter } = ctx.params;
+				const { id, role } = identityOf(ctx);
+				if (role !== "admin" && filter.user_id !== undefined && filter.user_id !== id)
+					throw auditError("AUDIT_NOT_YOURS");
+				const after = cursor === undefined ? undefined : placeOfCursor(cursor);
+				if (after === null) throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
+
+				// One row more than asked for tells whether there is a next page.
+				const rows = await this.entries.page({
+					...filter,
+					...(role !== "admin" && { user_id: id }),
+					from: milliseconds("from", from),
+					to: milliseconds("to", to),
+					after,
+					limit: limit + 1
+				});
+				const page = rows.slice(0, limit);
+				const last = rows.length > limit ? page.at(-1) : undefined;
+				return { entries: page.map(present), next_cursor: last ? cursorAfter(last) : null };
+			}
+		},
+
+		verify: {
+			visibility: "public",
+			params: contract.verifyAudit,
+			async handler(ctx: Context<contract.VerifyAudit>): Promise<contract.AuditVerdict[]> {
+				const { source, anchor } = ctx.params;
+				const heads = (await this.entries.heads()).filter(head => source === undefined || head.source === source);
+				const verdicts: contract.AuditVerdict[] = [];
+				for (const head of heads) verdicts.push(await verdictOf(this.entries, head, anchor));
+				return verdicts;
+			}
+		}
+	},
+
+	channels: {
+		async "audit-log"(ctx: Context<Message<"audit.recorded">>, { id, headers }: ChannelMessage) {
+			const fact = factOf(ctx.params, { id, source: headers.source ?? "", sequence: Number(headers["source-seq"]) });
+			await this.transaction(transaction => this.entries.append(fact, transaction));
+		}
+	},
+
+	started() {
+		this.entries = auditStore(this.db, this.models.auditEntry, this.models.auditHead);
+		this.gaps = new GapWatch(this.entries, this.broker, this.logger);
+	},
+
+	stopped() {
+		this.gaps?.stop();
+	}
+};
+
+function milliseconds(field: string, text: string | undefined): number | undefined {
+	if (text === undefined) return undefined;
+	const time = Date.parse(text);
+	if (Number.isNaN(time)) throw fieldError(field, "time", `The '${field}' field must be a time (RFC 3339).`);
+	return time;
+}
+
+export default AuditService;

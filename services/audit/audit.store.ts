@@ -1,0 +1,132 @@
+import {
+	type Model,
+	type ModelStatic,
+	Op,
+	QueryTypes,
+	type Sequelize,
+	type Transaction,
+	type WhereOptions
+} from "sequelize";
+import type { AuditEntryCreation, AuditEntryRow } from "../../models/audit-entry.model.ts";
+import type { AuditHeadRow } from "../../models/audit-head.model.ts";
+import { appended, type ChainedEntry, type ChainedFact, type ChainHead, GENESIS, type Place } from "./audit.domain.ts";
+
+/** The tables; rows are read `raw`, so they are plain objects. */
+export type AuditEntryTable = ModelStatic<Model<AuditEntryRow, AuditEntryCreation> & AuditEntryRow>;
+export type AuditHeadTable = ModelStatic<Model<AuditHeadRow, AuditHeadRow> & AuditHeadRow>;
+export type AuditStore = ReturnType<typeof auditStore>;
+
+/** Which entries a list holds. Times in milliseconds since the epoch. */
+export interface AuditFilter {
+	user_id?: number | undefined;
+	action?: string | undefined;
+	object_type?: string | undefined;
+	object_id?: string | undefined;
+	outcome?: string | undefined;
+	from?: number | undefined;
+	to?: number | undefined;
+	/** Entries after this place only. */
+	after?: Place | undefined;
+	limit: number;
+}
+
+/** A source has used a number twice: its outbox was lost or copied. No retry makes it right. */
+class SequenceReusedError extends Error {
+	readonly type = "AUDIT_SEQUENCE_REUSED";
+	readonly retryable = false;
+}
+
+/** The log: entries are appended, never changed, never deleted. */
+export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: AuditHeadTable) {
+	const headOf = async (source: string, transaction: Transaction): Promise<ChainHead> => {
+		const row = await heads.findByPk(source, { transaction, lock: transaction.LOCK.UPDATE, raw: true });
+		if (row) return head(row);
+		await heads.create({ source, ...GENESIS }, { transaction });
+		return GENESIS;
+	};
+
+	return {
+		/**
+		 * Appends a fact to its source's chain.
+		 * @returns false where it is there already
+		 */
+		async append(fact: ChainedFact, transaction: Transaction): Promise<boolean> {
+			const { source, sequence, event_id } = fact;
+			// The head's lock comes first: after it, nobody else appends to this chain.
+			const last = await headOf(source, transaction);
+			const known = await entries.findOne({
+				attributes: ["event_id"],
+				where: { source, sequence },
+				transaction,
+				raw: true
+			});
+			if (known?.event_id === event_id) return false;
+			if (known) throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
+
+			const next = appended(last, fact);
+			const { position, hash } = next;
+			await entries.create({ ...fact, position, hash }, { transaction });
+			await heads.update(next, { where: { source }, transaction });
+			return true;
+		},
+
+		/** Entries, the newest first. */
+		async page({ from, to, after, limit, ...equal }: AuditFilter): Promise<ChainedEntry[]> {
+			const wanted = Object.fromEntries(Object.entries(equal).filter(([, value]) => value !== undefined));
+			const conditions: WhereOptions[] = [wanted];
+			if (from !== undefined) conditions.push({ time: { [Op.gte]: from } });
+			if (to !== undefined) conditions.push({ time: { [Op.lt]: to } });
+			if (after)
+				conditions.push(
+					{ time: { [Op.lte]: after.time } },
+					{ [Op.or]: [{ time: { [Op.lt]: after.time } }, { id: { [Op.lt]: after.id } }] }
+				);
+			const order: [string, string][] = [
+				["time", "DESC"],
+				["id", "DESC"]
+			];
+			const rows = await entries.findAll({ where: { [Op.and]: conditions }, order, limit, raw: true });
+			return rows.map(entry);
+		},
+
+		/** Entries of a chain from a place on, in its order. */
+		async chain(source: string, position: number, limit: number): Promise<ChainedEntry[]> {
+			const where = { source, position: { [Op.gte]: position } };
+			const rows = await entries.findAll({ where, order: ["position"], limit, raw: true });
+			return rows.map(entry);
+		},
+
+		/** The ends of all chains. */
+		async heads(): Promise<(ChainHead & { source: string })[]> {
+			const rows = await heads.findAll({ order: ["source"], raw: true });
+			return rows.map(row => ({ source: row.source, ...head(row) }));
+		},
+
+		/** The least sequence number that is missing before a greater one, null where none is. */
+		async firstMissing(source: string): Promise<number | null> {
+			const [row] = await db.query<{ missing: number | null }>(
+				`SELECT MIN(previous.sequence) + 1 AS missing FROM
+					(SELECT 0 AS sequence UNION ALL SELECT sequence FROM audit_entries WHERE source = :source) AS previous
+				WHERE previous.sequence < (SELECT MAX(sequence) FROM audit_entries WHERE source = :source)
+					AND NOT EXISTS (SELECT 1 FROM audit_entries AS next
+						WHERE next.source = :source AND next.sequence = previous.sequence + 1)`,
+				{ replacements: { source }, type: QueryTypes.SELECT }
+			);
+			return row?.missing ? Number(row.missing) : null;
+		}
+	};
+}
+
+function head({ position, hash, max_sequence }: AuditHeadRow): ChainHead {
+	return { position: Number(position), hash, max_sequence: Number(max_sequence) };
+}
+
+/** A driver may give a BIGINT as text. */
+function entry(row: AuditEntryRow): ChainedEntry {
+	const { id, position, sequence, time, user_id } = row;
+	return {
+		...row,
+		...{ id: Number(id), position: Number(position), sequence: Number(sequence), time: Number(time) },
+		user_id: user_id === null ? null : Number(user_id)
+	};
+}

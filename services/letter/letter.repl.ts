@@ -1,0 +1,47 @@
+import type { ServiceBroker } from "moleculer";
+import { call } from "../../lib/call.ts";
+
+/** What moleculer-repl passes for the command line (its own types say `string[]`). */
+interface LettersArguments {
+	verb: string;
+	which?: string;
+	options: { consumer?: string };
+}
+
+const ADMIN = { meta: { user: { id: 0, role: "admin", session_id: "repl" } } } as const;
+
+/** REPL: `letters list | show <id> | replay <id|all> | discard <id>`. What changes something is audited as user 0. */
+export const lettersCommand = {
+	command: "letters <verb> [which]",
+	description: "Dead letters: list, show <id>, replay <id|all>, discard <id>",
+	options: [{ option: "-c, --consumer <name>", description: "Only those of one consumer" }],
+	async action(broker: ServiceBroker, args: unknown): Promise<void> {
+		const { verb, which, options } = args as LettersArguments;
+		const { consumer } = options;
+		const narrowed = consumer === undefined ? {} : { consumer };
+		const letter_id = Number(which);
+		switch (verb) {
+			case "list": {
+				const { letters } = await call(broker, "letter.list", narrowed, ADMIN);
+				console.table(letters.map(({ first_seen, event_id, ...shown }) => shown));
+				return;
+			}
+			case "show":
+				console.log(await call(broker, "letter.show", { letter_id }, ADMIN));
+				return;
+			case "replay": {
+				const replayed = await (which === "all"
+					? call(broker, "letter.replayAll", narrowed, ADMIN)
+					: call(broker, "letter.replay", { letter_id }, ADMIN));
+				console.log(`Replayed: ${replayed.letter_ids.join(", ") || "none"}`);
+				return;
+			}
+			case "discard":
+				await call(broker, "letter.discard", { letter_id }, ADMIN);
+				console.log(`Discarded: ${letter_id}`);
+				return;
+			default:
+				console.log("letters list | show <id> | replay <id|all> | discard <id>");
+		}
+	}
+};

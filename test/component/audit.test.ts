@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { type Span, TracerExporters } from "moleculer";
+import { call } from "../../lib/call.ts";
+import { env } from "../../lib/env.ts";
+import type { Channels } from "../../mixins/channels.mixin.ts";
+import type { AuditPage } from "../../services/audit/audit.contract.ts";
+import { assertFailure, assertSuccess } from "../support/answers.ts";
+import { newAdmin, onBothShapes, startApp, useEnvironment } from "../support/app.ts";
+import { until } from "../support/channels.ts";
+import type { Client } from "../support/client.ts";
+
+useEnvironment();
+
+/** Keeps finished spans. */
+class Kept extends TracerExporters.Base {
+	readonly spans: Span[] = [];
+
+	override spanFinished(span: Span): void {
+		this.spans.push(span);
+	}
+}
+
+async function entriesOf(client: Client, token: string, query = "", least = 1): Promise<AuditPage["entries"]> {
+	let entries: AuditPage["entries"] = [];
+	await until(`${least} entries`, async () => {
+		const answer = await client.send("GET", `/v1/audit?limit=100${query}`, { token });
+		({ entries } = assertSuccess<AuditPage>(answer));
+		return entries.length >= least;
+	});
+	return entries;
+}
+
+describe("The audit log", () => {
+	onBothShapes(app => {
+		it("shows a user what they did and were refused, and an admin what everybody did", async () => {
+			const { client } = app();
+			const [mine, other, admin] = [await client.newUser(), await client.newUser(), await newAdmin(app())];
+			const note = await client.newNote(mine.token);
+			await client.send("DELETE", `/v1/note/${note.note_id}`, { token: other.token });
+
+			const done = await entriesOf(client, mine.token, "", 3);
+			assert.deepEqual(
+				done.map(({ action, outcome }) => `${action} ${outcome}`),
+				["note.create done", "user.login done", "user.register done"]
+			);
+			const [refused] = await entriesOf(client, other.token, "&outcome=refused");
+			const { action, object_type, object_id, user_id, error } = refused as NonNullable<typeof refused>;
+			assert.deepEqual(
+				{ action, object_type, object_id, user_id, error },
+				{
+					...{ action: "note.remove", object_type: "note", object_id: String(note.note_id) },
+					...{ user_id: other.user_id, error: "NOTE_NOT_FOUND" }
+				}
+			);
+			assertFailure(await client.send("GET", `/v1/audit?user_id=${other.user_id}`, { token: mine.token }), "forbidden");
+			const seen = await entriesOf(client, admin.token, `&object_type=note&object_id=${note.note_id}`, 2);
+			assert.deepEqual(
+				seen.map(entry => entry.user_id),
+				[other.user_id, mine.user_id]
+			);
+		});
+
+		it("holds no secret: neither in its table, nor in the outboxes, nor in the streams", async () => {
+			const { client, worker } = app();
+			const secret = `s3cret-${process.pid}-xyzzy`;
+			const user = await client.newUser(undefined, secret);
+			await client.send("POST", "/v1/user/login", { json: { username: user.username, password: `${secret}-wrong` } });
+			const wrong = { old_password: `${secret}-old`, new_password: `${secret}-new` };
+			await client.send("PUT", "/v1/user/password", { token: user.token, json: wrong });
+			await client.newNote(user.token, "private", `${secret}-note`);
+			await entriesOf(client, user.token, "", 4);
+			const verdicts = await call(worker, "audit.verify", {});
+			assert.ok(verdicts.every(({ broken }) => broken === null));
+
+			const folder = env().DATA_DIR;
+			for (const file of readdirSync(folder).filter(name => /^(audit|streams|letter)/.test(name))) {
+				const content = readFileSync(join(folder, file), "latin1");
+				assert.ok(!content.includes(secret), `${file} holds a password`);
+				assert.ok(!content.includes(user.refresh_token), `${file} holds a token`);
+			}
+		});
+
+		it("keeps an action and its record together: what can not be recorded is not done", async t => {
+			const { client, worker } = app();
+			const user = await client.newUser();
+			const note = worker.getLocalService("note") as unknown as { outbox: { add(): Promise<string> } };
+			t.mock.method(note.outbox, "add", () => Promise.reject(new Error("no space left")));
+			const answer = await client.send("POST", "/v1/note", { token: user.token, json: { title: "a", content: "b" } });
+			assertFailure(answer, "broken");
+			t.mock.restoreAll();
+			const page = await client.send("GET", "/v1/note/query", { token: user.token });
+			assert.equal(assertSuccess<{ total: number }>(page).total, 0);
+		});
+
+		it("lets an admin list, show, replay and discard dead letters, and records it", async () => {
+			const { client, worker } = app();
+			const admin = await newAdmin(app());
+			const { channels } = worker.getLocalService("letter") as unknown as { channels: Channels };
+			const bad = (id: string) =>
+				channels.publish({ stream: "AUDIT", subject: "audit.recorded", id, headers: { "event-id": id }, data: "{" });
+			await bad(`a-${Math.random()}`);
+			await bad(`b-${Math.random()}`);
+			const list = async () => {
+				const answer = await client.send("GET", "/v1/admin/letter", { token: admin.token });
+				return assertSuccess<{ letters: { letter_id: number; error_message: string }[] }>(answer).letters;
+			};
+			await until("two letters", async () => (await list()).length === 2);
+			const [first, second] = await list();
+			const path = `/v1/admin/letter/${first?.letter_id}`;
+			const shown = assertSuccess<{ data: string }>(await client.send("GET", path, { token: admin.token }));
+			assert.equal(shown.data, "{");
+			assertSuccess(await client.send("DELETE", path, { token: admin.token }));
+			assertFailure(await client.send("GET", path, { token: admin.token }), "absent");
+			assertSuccess(await client.send("POST", `/v1/admin/letter/${second?.letter_id}/replay`, { token: admin.token }));
+			await until("it is back", async () => (await list()).some(letter => letter.letter_id !== second?.letter_id));
+			const replayed = await client.send("POST", "/v1/admin/letter/replay", { token: admin.token, json: {} });
+			assert.equal(assertSuccess<{ letter_ids: number[] }>(replayed).letter_ids.length, 1);
+			await until("it is back again", async () => (await list()).length === 1);
+			for (const { letter_id } of await list())
+				await client.send("DELETE", `/v1/admin/letter/${letter_id}`, { token: admin.token });
+
+			const entries = await entriesOf(client, admin.token, `&object_type=letter&user_id=${admin.user_id}`, 4);
+			assert.deepEqual(
+				entries.map(({ action }) => action),
+				["letter.discard", "letter.replayAll", "letter.replay", "letter.discard"]
+			);
+		});
+	});
+
+	it("stands in the trace of the request that it records, from the gateway to the row", async t => {
+		const kept = new Kept({});
+		const tracing = { enabled: true, exporter: kept as never };
+		const { client } = await startApp(t, {}, { tracing });
+		const user = await client.newUser();
+		await client.newNote(user.token);
+		const [entry] = await entriesOf(client, user.token, "&action=note.create");
+		const inTrace = () => kept.spans.filter(span => span.traceID === entry?.request_id).map(({ name }) => name);
+		await until("the consumer's span", () => inTrace().includes("channel 'audit-log'"));
+		assert.ok(inTrace().includes("POST /v1/note"), inTrace().join());
+		assert.ok(inTrace().includes("action 'note.create'"));
+		assert.equal(entry?.trace_id, entry?.request_id);
+	});
+});
