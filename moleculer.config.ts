@@ -3,11 +3,14 @@ import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { contextMiddleware } from "./lib/observability/current-context.ts";
+import { tracing } from "./lib/observability/tracing.ts";
+import packageJson from "./package.json" with { type: "json" };
 import { notesCommand } from "./services/note/note.repl.ts";
 
 /** The broker's options; only what differs from moleculer's defaults. */
 export function brokerOptions(env: Env): BrokerOptions {
-	const [agentHost, agentPort] = env.JAEGER_AGENT.split(":");
+	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
 	return {
 		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
 		namespace: env.MESH_NAME,
@@ -19,13 +22,8 @@ export function brokerOptions(env: Env): BrokerOptions {
 				env.ETCD_ENDPOINTS.length > 0 ? { type: "Etcd3", options: { etcd: { hosts: env.ETCD_ENDPOINTS } } } : "Local"
 		},
 		requestTimeout: 10_000,
-		tracing: {
-			enabled: Boolean(agentHost),
-			sampling: { rate: env.JAEGER_SAMPLE_RATE },
-			// moleculer records all parameters by default, passwords included.
-			tags: { action: { params: false }, event: { params: false } },
-			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
-		},
+		...traces,
+		middlewares: [contextMiddleware, tracingRules],
 		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand] },
 
 		created(broker) {

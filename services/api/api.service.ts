@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
-import type { Context, ServiceSchema } from "moleculer";
+import type { CallingOptions, Context, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
 import { type Identity, identityError } from "../../lib/identity.ts";
+import { inContext } from "../../lib/observability/current-context.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import packageJson from "../../package.json" with { type: "json" };
@@ -14,9 +14,12 @@ import { openapi } from "./openapi.ts";
 import { checkMediaType, requestParams } from "./params.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
 import { methodsOf, type RouteDefinition, routes } from "./routes.ts";
+import { beginTrace, restTracing, traceFailure } from "./trace.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
+
+type RestContext = Context<{ req: IncomingRequest; res: GatewayResponse }>;
 
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
@@ -48,9 +51,8 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		logRequestParams: null,
 		logRouteRegistration: "debug",
 
-		/** Every answer names its trace; what a client sends as an id is not trusted to be one. */
-		rootCallOptions: (options: { requestID?: string }) => {
-			options.requestID = randomBytes(16).toString("hex");
+		rootCallOptions(options: CallingOptions, req: IncomingRequest) {
+			beginTrace(options, req, { trusted: env().TRACE_INCOMING === "continue" });
 		},
 
 		routes: [
@@ -112,7 +114,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		) {
 			if (res.headersSent) return;
 			const { status, body, headers } = failure(error);
-			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
+			if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
 		}
@@ -124,7 +126,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		addRoute: false,
 		removeRoute: false,
 
-		rest: { tracing: { tags: { params: false } } },
+		rest: { tracing: restTracing },
 
 		ping: { handler: () => ({ message: "pong" }) },
 
@@ -148,6 +150,17 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		},
 
 		openapi: { handler: () => openapi(routes, packageJson.version) }
+	},
+
+	hooks: {
+		after: {
+			/** moleculer-web answers null where no route fits, and only then. */
+			rest(ctx: RestContext, answered: unknown) {
+				if (answered === null) throw this.refuseMethod(ctx.params.req, ctx.params.res);
+				return answered;
+			}
+		},
+		error: { rest: traceFailure }
 	},
 
 	events: {
@@ -179,11 +192,6 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		/** Called by moleculer-web for every failure of a request. */
 		errorHandler(req: IncomingRequest, res: GatewayResponse, error: unknown) {
 			this.sendError(req, res, error);
-		},
-
-		/** Called by moleculer-web where no route fits. */
-		send404(req: IncomingRequest, res: GatewayResponse) {
-			this.sendError(req, res, this.refuseMethod(req, res));
 		},
 
 		/** The answer for a path that is known under other methods only, or not at all. */

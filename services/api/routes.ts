@@ -28,6 +28,8 @@ export interface RouteDefinition {
 	form?: true;
 	/** "none": the result is the body as it is. "tokens": the result's tokens also stand at the top level. */
 	envelope?: "none" | "tokens";
+	/** false: requests leave no trace, since machines ask all day. */
+	traced?: false;
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
 }
@@ -40,7 +42,8 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Answers as long as the gateway runs",
 		auth: false,
 		result: api.pingResult,
-		envelope: "none"
+		envelope: "none",
+		traced: false
 	},
 	{
 		method: "POST",
@@ -148,7 +151,8 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Liveness: the process serves requests",
 		auth: false,
 		result: api.liveResult,
-		envelope: "none"
+		envelope: "none",
+		traced: false
 	},
 	{
 		method: "GET",
@@ -157,7 +161,8 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Readiness: databases, transporter and registry; 503 while draining",
 		auth: false,
 		result: api.readyResult,
-		envelope: "none"
+		envelope: "none",
+		traced: false
 	},
 	{
 		method: "GET",
@@ -171,13 +176,30 @@ export const routes: readonly RouteDefinition[] = [
 
 /** The methods that a path answers to, none for an unknown path. HEAD goes with GET. */
 export function methodsOf(path: string): string[] {
+	const methods = routesOf(path).map(route => route.method);
+	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+}
+
+const known = new WeakMap<object, RouteDefinition | undefined>();
+
+/** The route of a request, undefined where it has none. */
+export function routeOf(req: { method?: string | undefined; url?: string | undefined }): RouteDefinition | undefined {
+	if (known.has(req)) return known.get(req);
+	const [path = ""] = (req.url ?? "").split("?", 1);
+	const method = req.method === "HEAD" ? "GET" : req.method;
+	const fitting = routesOf(path).filter(route => route.method === method);
+	// A template with fewer parameters says more: /v1/note/query before /v1/note/:note_id.
+	const route = fitting.sort((a, b) => a.path.split(":").length - b.path.split(":").length)[0];
+	known.set(req, route);
+	return route;
+}
+
+function routesOf(path: string): RouteDefinition[] {
 	const asked = path.replace(/(.)\/$/, "$1").split("/");
-	const matches = (pattern: string) => {
-		const parts = pattern.split("/");
+	return routes.filter(({ path: template }) => {
+		const parts = template.split("/");
 		return (
 			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
 		);
-	};
-	const methods = routes.filter(route => matches(route.path)).map(route => route.method);
-	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
+	});
 }

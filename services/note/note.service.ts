@@ -3,6 +3,7 @@ import { call } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
@@ -22,7 +23,14 @@ interface NoteVars {
 
 const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
-	mixins: [DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })],
+	mixins: [
+		DbMixin({
+			model: noteModel,
+			migrator: migratorOf("note"),
+			url: () => databaseUrl(env(), "note"),
+			connection: { onStatement: observeStatement }
+		})
+	],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
 
 	actions: {
@@ -41,6 +49,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		query: {
 			visibility: "published",
 			params: contract.queryNotes,
+			tracing: { tags: { params: ["offset", "limit"] } },
 			async handler(ctx: Context<contract.QueryNotes, Meta>): Promise<contract.NotePage> {
 				const { search_key, cursor, offset = 0, limit = DEFAULT_LIMIT } = ctx.params;
 				const before = cursor === undefined ? undefined : idOfCursor(cursor);

@@ -5,6 +5,7 @@ import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
@@ -46,7 +47,8 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			model: userModel,
 			models: [sessionModel],
 			migrator: migratorOf("user"),
-			url: () => databaseUrl(env(), "user")
+			url: () => databaseUrl(env(), "user"),
+			connection: { onStatement: observeStatement }
 		})
 	],
 	settings: { fields: ["id", "username", "avatar"] },

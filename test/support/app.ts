@@ -37,8 +37,8 @@ export function quiet(options: BrokerOptions = {}): BrokerOptions {
 }
 
 /** Starts api, user and note in one broker on SQLite, and stops them after the test. */
-export async function startApp(t: Ends, services: AppServices = {}): Promise<App> {
-	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 2000 }));
+export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
+	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 2000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
 	await broker.start();
 	const stop = () => broker.stop();
@@ -50,12 +50,16 @@ export async function startApp(t: Ends, services: AppServices = {}): Promise<App
  * The same with the gateway on one broker and the others on a second one, joined by moleculer's in-memory transporter:
  * parameters, results and errors are serialised as between two machines.
  */
-export async function startSplitApp(t: Ends, services: AppServices = {}): Promise<App> {
+export async function startSplitApp(
+	t: Ends,
+	services: AppServices = {},
+	{ gateway: ofGateway = {}, worker: ofWorker = {} }: { gateway?: BrokerOptions; worker?: BrokerOptions } = {}
+): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
 	const options: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000 };
-	const gateway = new ServiceBroker(quiet({ ...options, nodeID: "gateway" }));
-	const worker = new ServiceBroker(quiet({ ...options, nodeID: "worker" }));
+	const gateway = new ServiceBroker(quiet({ ...options, nodeID: "gateway", ...ofGateway }));
+	const worker = new ServiceBroker(quiet({ ...options, nodeID: "worker", ...ofWorker }));
 	const [api, ...others] = await schemas(services);
 	gateway.createService(api as ServiceSchema);
 	for (const schema of others) worker.createService(schema);
