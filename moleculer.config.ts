@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
@@ -5,6 +6,7 @@ import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { contextMiddleware } from "./lib/observability/current-context.ts";
 import { tracing } from "./lib/observability/tracing.ts";
+import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import packageJson from "./package.json" with { type: "json" };
 import { notesCommand } from "./services/note/note.repl.ts";
 
@@ -16,15 +18,13 @@ export function brokerOptions(env: Env): BrokerOptions {
 		namespace: env.MESH_NAME,
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
-		transporter: env.NATS_URL ? { type: "NATS", options: { url: env.NATS_URL } } : null,
-		registry: {
-			discoverer:
-				env.ETCD_ENDPOINTS.length > 0 ? { type: "Etcd3", options: { etcd: { hosts: env.ETCD_ENDPOINTS } } } : "Local"
-		},
+		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
+		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
+		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		requestTimeout: 10_000,
 		...traces,
 		middlewares: [contextMiddleware, tracingRules],
-		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand] },
+		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, ...registryCommands] },
 
 		created(broker) {
 			// moleculer logs a service that can not be loaded and goes on without it.
@@ -37,6 +37,19 @@ export function brokerOptions(env: Env): BrokerOptions {
 			refuseEmptyNode(broker);
 			if (isEmbedded(env) && env.NODE_ENV !== "production") process.stdout.write(banner(broker));
 		}
+	};
+}
+
+function etcdRegistry(env: Env): BrokerOptions["registry"] {
+	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password, ETCD_CA_FILE } = env;
+	return {
+		discoverer: new EtcdDiscoverer({
+			endpoints,
+			...(username && { auth: { username, password } }),
+			...(ETCD_CA_FILE && { tls: { ca: readFileSync(ETCD_CA_FILE) } })
+		}),
+		strategy: WeightedStrategy,
+		strategyOptions: { preferZone: true }
 	};
 }
 

@@ -99,6 +99,7 @@ export const variables = {
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
 	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
+	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: string("", "Separates meshes that share one NATS and one etcd"),
 	SERVICEDIR: string(
 		"services",
@@ -112,6 +113,9 @@ export const variables = {
 	),
 	NATS_URL: url(["nats", "tls"], "", "NATS server; empty: no transporter, one process"),
 	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
+	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),
+	ETCD_PASSWORD: string("", "Password of ETCD_USERNAME"),
+	ETCD_CA_FILE: string("", "PEM file of the authority that signed etcd's certificate, for https endpoints"),
 	REDIS_URL: url(
 		["redis", "rediss"],
 		"",
@@ -170,9 +174,10 @@ export type Env = { [Name in keyof typeof variables]: ReturnType<(typeof variabl
 
 /**
  * Reads and validates the environment.
+ * @param needs what the caller can not do without: signing keys, unless it signs nothing (a migration)
  * @throws one error that names every bad variable and its rule
  */
-export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
+export function readEnv(source: NodeJS.ProcessEnv = process.env, needs = { keys: true }): Env {
 	const problems: string[] = [];
 	const entries = Object.entries(variables).map(([name, variable]) => {
 		const raw = source[name]?.trim();
@@ -186,7 +191,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	});
 	const env = Object.fromEntries(entries) as Env;
 
-	const mustHaveKeys = env.NODE_ENV === "production" || !isEmbedded(env);
+	const mustHaveKeys = needs.keys && (env.NODE_ENV === "production" || !isEmbedded(env));
 	if (env.JAEGER_SAMPLER !== "ratelimiting" && env.JAEGER_SAMPLE_RATE > 1)
 		problems.push("JAEGER_SAMPLE_RATE must be a number from 0 to 1");
 	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");

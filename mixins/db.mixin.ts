@@ -76,7 +76,13 @@ interface BaseSchema extends Partial<ServiceSchema> {
  * moleculer-db exports a service schema, which its types call a class. Its `started` tries to connect for ever, also
  * when the service has been stopped meanwhile, and its `stopped` belongs to that.
  */
-const { started, stopped, settings, ...base } = MoleculerDb as unknown as BaseSchema;
+const { started, stopped, ...base } = MoleculerDb as unknown as BaseSchema;
+
+const defaultSettings: DbSettings & ServiceSettingSchema = {
+	...base.settings,
+	idField: "id",
+	$secureSettings: ["db"]
+};
 
 /** Without `rest` and never published: no HTTP route. Not cached: a store writes past moleculer-db's cache cleaning. */
 const genericActions = Object.fromEntries(
@@ -150,7 +156,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 export function DbMixin({ model, models = [], url, ...options }: DbOptions): Partial<ServiceSchema> {
 	const schema: Partial<ServiceSchema> & Merging = {
 		...base,
-		settings: { ...settings, ...{ idField: "id", $secureSettings: ["db"] } },
+		settings: defaultSettings,
 		actions: {
 			...genericActions,
 			ready: {

@@ -9,8 +9,16 @@ export interface MysqlServer {
 	ssl?: object;
 }
 
-/** Reads `mysql://user:password@host:3306/database?ssl=true`; user, password and database may be percent-encoded. */
+/**
+ * Reads `mysql://user:password@host:3306/database?ssl=true`; user, password and database may be percent-encoded.
+ *
+ * @throws Error for any other kind of URL
+ */
 export function parseMysqlUrl(url: string): MysqlServer {
+	if (!/^(?:mysql|mariadb):\/\//.test(url))
+		throw new Error(
+			`Unknown database URL ${withoutPassword(url)}: sqlite:<file> or mysql://<host>/<database> expected`
+		);
 	const { hostname, port, username, password, pathname, searchParams } = new URL(url);
 	return {
 		host: hostname,

@@ -1,6 +1,7 @@
-import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { isBusy, SqliteError, toSqliteError } from "./sqlite-error.ts";
+import { onlyReads, type Row, toInputs, toRow, type Values } from "./sqlite-values.ts";
 import { inTurn } from "./turn.ts";
 import { type Release, type WriteLock, writeLockOf } from "./write-lock.ts";
 
@@ -20,9 +21,7 @@ class Statement {
 	declare changes?: number;
 }
 
-type Values = Record<string, unknown> | unknown[];
 type Callback = (this: Statement, error: unknown, rows?: Row[]) => void;
-type Row = Record<string, SQLOutputValue>;
 
 interface Prepared {
 	statement: StatementSync;
@@ -41,33 +40,6 @@ const CACHED_STATEMENTS = 100;
 const BUSY = 5;
 const MISUSE = 21;
 const LONGEST_PAUSE_MS = 50;
-
-function onlyReads(sql: string): boolean {
-	if (/^\s*WITH\b/i.test(sql)) return !/\b(?:INSERT|UPDATE|DELETE|REPLACE)\b/i.test(sql);
-	return /^\s*(?:SELECT|VALUES|PRAGMA|EXPLAIN)\b/i.test(sql);
-}
-
-function toInput(value: unknown): SQLInputValue {
-	if (value === undefined) return null;
-	if (typeof value === "boolean") return value ? 1n : 0n;
-	// node:sqlite binds every number as REAL, and a text column would then keep "5.0" for 5.
-	if (typeof value === "number" && Number.isSafeInteger(value)) return BigInt(value);
-	return value as SQLInputValue;
-}
-
-function toInputs(values: Values): [Record<string, SQLInputValue>] | SQLInputValue[] {
-	if (Array.isArray(values)) return values.map(toInput);
-	return [Object.fromEntries(Object.entries(values).map(([name, value]) => [name, toInput(value)]))];
-}
-
-function toRow(row: Row): Row {
-	const plain: Row = {};
-	for (const name of Object.keys(row)) {
-		const value = row[name] as SQLOutputValue;
-		plain[name] = value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
-	}
-	return plain;
-}
 
 /**
  * One connection to a database file, with the methods of the `sqlite3` package's `Database` that Sequelize calls.
@@ -110,16 +82,19 @@ class SqliteConnection {
 		callback();
 	}
 
-	/** Runs a statement that returns no rows; `this` of the callback has `lastID` and `changes`. */
-	run(sql: string, ...rest: [Values, Callback]): void {
-		this.all(sql, ...rest);
+	/** Runs a statement; `this` of the callback has `lastID` and `changes`, rows there are none. */
+	run(sql: string, values: Values, callback: Callback): void {
+		this.#execute(sql, values).then(
+			({ statement }) => callback.call(statement, null),
+			error => callback.call(new Statement(), error)
+		);
 	}
 
 	/** Runs a statement and hands its rows to the callback. */
 	all(sql: string, ...rest: [Values, Callback] | [Callback]): void {
 		const [values, callback] = rest.length === 2 ? rest : [[], rest[0]];
 		this.#execute(sql, values).then(
-			({ rows, statement }) => callback.call(statement, null, rows),
+			({ statement, rows }) => callback.call(statement, null, rows),
 			error => callback.call(new Statement(), error)
 		);
 	}
@@ -150,9 +125,12 @@ class SqliteConnection {
 	#step(handle: DatabaseSync, sql: string, values: Values): Outcome {
 		if (this.#closed) throw new SqliteError(MISUSE, "the connection is closed");
 
-		const { statement, returnsRows } = this.#prepare(handle, sql);
 		const outcome: Outcome = { rows: [], statement: new Statement() };
-		const inputs = toInputs(values) as SQLInputValue[];
+		// Sequelize rolls back also when BEGIN failed or SQLite itself has rolled back.
+		if (/^\s*ROLLBACK;?\s*$/i.test(sql) && !handle.isTransaction) return outcome;
+
+		const { statement, returnsRows } = this.#prepare(handle, sql);
+		const inputs = toInputs(values);
 		if (returnsRows) {
 			outcome.rows = statement.all(...inputs).map(toRow);
 		} else {

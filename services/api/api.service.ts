@@ -6,6 +6,7 @@ import { type Identity, identityError } from "../../lib/identity.ts";
 import { inContext } from "../../lib/observability/current-context.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
 import { apiError, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
@@ -43,7 +44,7 @@ const READY_TIMEOUT_MS = 1000;
 
 const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = {
 	name: "api",
-	mixins: [ApiGateway as ServiceSchema],
+	mixins: [RegistryMixin(), ApiGateway as ServiceSchema],
 
 	settings: {
 		// Parameters may hold passwords, and URLs search keys: one line an answer is what an operator needs.

@@ -9,6 +9,7 @@ import { observeStatement } from "../../lib/observability/statements.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
+import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { sessionModel } from "../../models/session.model.ts";
 import { userModel } from "../../models/user.model.ts";
@@ -43,6 +44,7 @@ interface UserVars {
 const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
+		RegistryMixin(),
 		DbMixin({
 			model: userModel,
 			models: [sessionModel],

@@ -1,5 +1,4 @@
-import { format } from "node:util";
-import { Loggers, type Service, ServiceBroker, type ServiceSchema } from "moleculer";
+import type { Service, ServiceSchema } from "moleculer";
 import { DataTypes, type Model, type ModelStatic, type Optional, type Sequelize } from "sequelize";
 import { type DbMethods, DbMixin, type DbOptions, type DbSettings } from "../../mixins/db.mixin.ts";
 
@@ -50,30 +49,4 @@ export function thingService(
 		...schema,
 		mixins: [DbMixin({ model: thingModel, url: () => url, migrator, migrate: "auto", ...options })]
 	};
-}
-
-/** What a service or broker has logged. */
-export interface LogLine {
-	level: string;
-	text: string;
-}
-
-class CollectingLogger extends Loggers.Base<{ level?: "debug" }> {
-	readonly #lines: LogLine[];
-
-	constructor(lines: LogLine[]) {
-		super({ level: "debug" });
-		this.#lines = lines;
-	}
-
-	override getLogHandler() {
-		return (level: string, args: unknown[]) => {
-			this.#lines.push({ level, text: format(...args) });
-		};
-	}
-}
-
-/** A broker that keeps its log, down to debug, in an array. */
-export function quietBroker(lines: LogLine[] = []): ServiceBroker {
-	return new ServiceBroker({ logger: new CollectingLogger(lines), registry: { stopDelay: 0 } });
 }

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Errors, ServiceBroker } from "moleculer";
+import type { Errors, ServiceBroker, ServiceSchema } from "moleculer";
+import { DataTypes, type Sequelize } from "sequelize";
+import { DbMixin, type DbSettings } from "../../../mixins/db.mixin.ts";
 import { onEachDatabase, type TestDatabases } from "../../support/databases.ts";
-import { quietBroker, type ThingRow, thingService } from "../../support/things.ts";
+import { quietBroker } from "../../support/log.ts";
+import { type ThingRow, thingService } from "../../support/things.ts";
 
 type Failure = Partial<Errors.MoleculerError>;
 
@@ -33,7 +36,9 @@ await onEachDatabase("The CRUD actions", (databases: TestDatabases) => {
 	before(async () => {
 		broker = quietBroker();
 		const settings = { fields: ["id", "name", "count", "made_at"] };
-		broker.createService(thingService(await databases.create(), { settings }));
+		const url = await databases.create();
+		broker.createService(thingService(url, { settings }));
+		broker.createService(codedService(url));
 		await broker.start();
 	});
 	after(() => broker.stop());
@@ -220,8 +225,38 @@ await onEachDatabase("The CRUD actions", (databases: TestDatabases) => {
 		for (const { action } of generic) assert.deepEqual([action.visibility, action.rest], ["public", undefined]);
 	});
 
+	it("takes the keys of a table with text keys for text, and nothing else", async () => {
+		const row = { code: "abc", count: 1 };
+		assert.deepEqual(await broker.call("coded.create", row), row);
+		assert.deepEqual(await broker.call("coded.get", { id: "abc" }), row);
+		assert.deepEqual(await broker.call("coded.update", { id: "abc", count: 2 }), { ...row, count: 2 });
+		// MySQL finds every key that is no number when it is asked for 0.
+		for (const id of [0, "ABC", "ab"]) {
+			await assert.rejects(broker.call("coded.get", { id }), notFound(id));
+			await assert.rejects(broker.call("coded.remove", { id }), notFound(id));
+		}
+		assert.deepEqual(await broker.call("coded.get", { id: [0, "abc"] }), [{ ...row, count: 2 }]);
+		assert.deepEqual(await broker.call("coded.remove", { id: "abc" }), { ...row, count: 2 });
+	});
+
 	it("answers ready", async () => assert.equal(await call("ready"), true));
 });
+
+/** A service on a table whose key is text. */
+function codedService(url: string): ServiceSchema & { settings: DbSettings } {
+	const model = {
+		name: "coded",
+		define: { code: { type: DataTypes.STRING(20), primaryKey: true }, count: DataTypes.INTEGER },
+		options: { tableName: "coded", timestamps: false }
+	};
+	const up = async (sequelize: Sequelize) => {
+		await sequelize.getQueryInterface().createTable("coded", model.define, { collate: "utf8mb4_bin" });
+		return [];
+	};
+	const migrator = (sequelize: Sequelize) => ({ pending: async () => [], up: () => up(sequelize) });
+	const mixin = DbMixin({ model, url: () => url, migrator, migrate: "auto" });
+	return { name: "coded", mixins: [mixin], settings: { idField: "code" } };
+}
 
 interface ActionItem {
 	name: string;

@@ -1,0 +1,59 @@
+import type { KeepAliveStream } from "./client.ts";
+
+// Three renewals per lifetime, as etcd's own client does.
+const RENEWALS_PER_TTL = 3;
+
+/**
+ * Renews a lease three times per TTL and settles when that is over: resolves when etcd says that the lease is gone,
+ * rejects when the stream breaks, when a renewal has no answer by the time of the next one, or with the signal's
+ * reason.
+ *
+ * @param ttl seconds
+ * @param onRenewed called with each answer of etcd
+ */
+export function keepAlive(
+	stream: KeepAliveStream,
+	lease: string,
+	ttl: number,
+	signal: AbortSignal,
+	onRenewed: () => void
+): Promise<void> {
+	return new Promise<void>((resolve, reject) => {
+		let answered = true;
+
+		const renew = (): void => {
+			answered = false;
+			stream.write({ ID: lease });
+		};
+		const tick = (): void => {
+			// After a blocked event loop the answer may wait in the socket: let the poll phase read it first.
+			setImmediate(() => (answered ? renew() : settle(() => reject(new Error("etcd does not answer")))));
+		};
+		const timer = setInterval(tick, (ttl * 1000) / RENEWALS_PER_TTL);
+
+		let settled = false;
+		function settle(outcome: () => void): void {
+			if (settled) return;
+			settled = true;
+			clearInterval(timer);
+			signal.removeEventListener("abort", onAbort);
+			stream.cancel();
+			outcome();
+		}
+		function onAbort(): void {
+			settle(() => reject(signal.reason));
+		}
+
+		stream.on("data", ({ TTL }) => {
+			answered = true;
+			if (Number(TTL) <= 0) settle(resolve);
+			else if (!settled) onRenewed();
+		});
+		stream.on("error", error => settle(() => reject(error)));
+		stream.on("end", () => settle(() => reject(new Error("etcd ended the keep-alive stream"))));
+		signal.addEventListener("abort", onAbort);
+
+		if (signal.aborted) onAbort();
+		else renew();
+	});
+}

@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import { Errors, Transporters } from "moleculer";
+import { headers, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "nats";
+import { RequestAge } from "./request-age.ts";
+
+const REQUEST = "REQ";
+const PING = "PING";
+const NO_RESPONDERS = "503";
+const SENDER = "Mol-Sender";
+const SENT_AT = "Mol-Sent-At";
+const TIMEOUT = "Mol-Timeout";
+const CLOCK_PING_TIMEOUT = 1000;
+
+/** Payload of the local event `$transporter.noResponders`: nobody is subscribed to what a packet was sent to. */
+export interface NoResponders {
+	/** Undefined for a request that NATS was to balance (`disableBalancer`). */
+	nodeID: string | undefined;
+	packet: "REQ" | "PING";
+	id: string;
+}
+
+/** What moleculer passes along with the serialized packet. */
+interface SendMeta {
+	packet?: { type: string; target?: string | null; payload: { id?: string; timeout?: number | null } };
+}
+
+export type NatsTransporterOptions = ConstructorParameters<typeof Transporters.NATS>[0];
+
+/**
+ * moleculer's NATS transporter, and what a production registry needs from it:
+ *
+ * - requests and pings carry a reply subject, so that NATS reports at once when nobody listens on the other side
+ *   (local event `$transporter.noResponders`);
+ * - a lost connection is reported (`$transporter.disconnected`), what is waiting for an answer fails at once with a
+ *   retryable error, and nothing is buffered for later; `$transporter.connected` follows when it is back;
+ * - a request whose deadline passed on the way is not executed;
+ * - `refuseRequests` lets a leaving node hand its requests back to the callers.
+ *
+ * It speaks to nodes with moleculer's own NATS transporter; those just lack the additions.
+ */
+export class NatsTransporter extends Transporters.NATS {
+	readonly #inbox = `_INBOX.${randomUUID().replaceAll("-", "")}`;
+	readonly #requests: Subscription[] = [];
+	readonly #age = new RequestAge(sender => this.#clockOffset(sender));
+	#closing = false;
+
+	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a dead server in 20 s */
+	constructor(options: NatsTransporterOptions = "nats://localhost:4222") {
+		const given = typeof options === "string" ? { url: options } : options;
+		super({ pingInterval: 10_000, maxPingOut: 2, reconnectTimeWait: 250, reconnectJitter: 250, ...given });
+	}
+
+	override async onConnected(wasReconnect?: boolean): Promise<void> {
+		if (!wasReconnect) {
+			this.#closing = false;
+			const client: NatsConnection = this.client;
+			client.subscribe(`${this.#inbox}.>`, { callback: (_error, message) => this.#replied(message) });
+			this.#followStatus(client);
+		}
+		await super.onConnected(wasReconnect);
+	}
+
+	override async disconnect(): Promise<void> {
+		this.#closing = true;
+		// Without a connection a flush would wait for the next one.
+		if (this.connected) await super.disconnect();
+		else await this.client?.close();
+	}
+
+	override async subscribe(command: string, nodeID?: string): Promise<void> {
+		if (command !== REQUEST) {
+			await super.subscribe(command, nodeID);
+			return;
+		}
+		this.#requests.push(
+			this.client.subscribe(this.getTopicName(command, nodeID), {
+				callback: (_error: Error | null, message: Msg) => this.#requested(message)
+			})
+		);
+	}
+
+	override async subscribeBalancedRequest(action: string): Promise<void> {
+		this.subscriptions.push(
+			this.client.subscribe(`${this.prefix}.${REQUEST}B.${action}`, {
+				queue: action,
+				callback: (_error: Error | null, message: Msg) => this.#requested(message)
+			})
+		);
+	}
+
+	// The declared signature leaves the third argument out that the base class passes.
+	override async send(topic: string, data: Buffer, meta?: SendMeta): Promise<void> {
+		const packet = meta?.packet;
+		if (!this.client || !packet || (packet.type !== REQUEST && packet.type !== PING)) {
+			await super.send(topic, data);
+			return;
+		}
+		const target = packet.target ? encode(packet.target) : "-";
+		this.client.publish(topic, data, {
+			reply: `${this.#inbox}.${packet.type}.${target}.${encode(packet.payload.id ?? "")}`,
+			...(packet.type === REQUEST ? { headers: this.#deadline(packet.payload.timeout) } : {})
+		});
+	}
+
+	/** Stops taking requests: everything sent before has been received, everything later gets "no responders". */
+	async refuseRequests(): Promise<void> {
+		for (const subscription of this.#requests.splice(0)) subscription.unsubscribe();
+		if (this.connected) await this.client?.flush();
+	}
+
+	/** Whether the NATS server answers within `timeout` milliseconds. */
+	async isResponsive(timeout: number): Promise<boolean> {
+		const client: NatsConnection | null = this.client;
+		if (!this.connected || !client) return false;
+		let timer: NodeJS.Timeout | undefined;
+		const late = new Promise<false>(resolve => {
+			timer = setTimeout(resolve, timeout, false);
+		});
+		const answered = client.flush().then(
+			() => true,
+			() => false
+		);
+		return Promise.race([answered, late]).finally(() => clearTimeout(timer));
+	}
+
+	#deadline(timeout: number | null | undefined): MsgHdrs {
+		const deadline = headers();
+		deadline.set(SENDER, encodeURIComponent(this.nodeID));
+		deadline.set(SENT_AT, String(Date.now()));
+		if (timeout && timeout > 0) deadline.set(TIMEOUT, String(timeout));
+		return deadline;
+	}
+
+	async #requested(message: Msg): Promise<void> {
+		const sender = decodeURIComponent(message.headers?.get(SENDER) ?? "");
+		const timeout = Number(message.headers?.get(TIMEOUT) || Number.POSITIVE_INFINITY);
+		const sentAt = Number(message.headers?.get(SENT_AT) ?? Number.NaN);
+		if (sender && !Number.isNaN(sentAt)) {
+			const verdict = this.#age.isOlder(sender, sentAt, timeout);
+			if (verdict === true || (verdict !== false && (await verdict))) {
+				this.logger.warn(`A request of '${sender}' came after its deadline of ${timeout} ms and is not executed.`);
+				this.broker.broadcastLocal("$transporter.lateRequest", { nodeID: sender });
+				return;
+			}
+		}
+		await this.receive(REQUEST, Buffer.from(message.data));
+	}
+
+	async #clockOffset(sender: string): Promise<number | undefined> {
+		const pong = await this.broker.ping(sender, CLOCK_PING_TIMEOUT);
+		return pong?.timeDiff;
+	}
+
+	#replied(message: Msg): void {
+		if (message.data.length > 0 || message.headers?.code !== Number(NO_RESPONDERS)) return;
+		const [packet, target, id] = message.subject.slice(this.#inbox.length + 1).split(".");
+		if ((packet !== REQUEST && packet !== PING) || !target || id === undefined) return;
+		const nodeID = target === "-" ? undefined : decode(target);
+		this.broker.broadcastLocal("$transporter.noResponders", { nodeID, packet, id: decode(id) } satisfies NoResponders);
+	}
+
+	async #followStatus(client: NatsConnection): Promise<void> {
+		for await (const { type } of client.status()) {
+			if (this.#closing) return;
+			if (type === "disconnect") this.#lost();
+			else if (type === "reconnect") {
+				this.logger.info("NATS client is connected again.");
+				await this.onConnected(true).catch(error => this.logger.error("Could not resume after NATS was lost.", error));
+			}
+		}
+	}
+
+	#lost(): void {
+		if (!this.connected) return;
+		this.connected = false;
+		this.transit.connected = false;
+		this.logger.warn("The connection to NATS is lost.");
+		this.broker.broadcastLocal("$transporter.disconnected", { graceFul: false });
+		for (const [id, request] of this.transit.pendingRequests) {
+			this.transit.removePendingRequest(id);
+			request.reject(new Errors.BrokerDisconnectedError("The connection to NATS was lost"));
+		}
+	}
+}
+
+function encode(text: string): string {
+	return Buffer.from(text).toString("base64url");
+}
+
+function decode(text: string): string {
+	return Buffer.from(text, "base64url").toString();
+}

@@ -1,0 +1,126 @@
+import {
+	type ActionEndpoint,
+	type ActionHandler,
+	type Context,
+	type EndpointList,
+	Errors,
+	type Service,
+	type ServiceBroker
+} from "moleculer";
+import type { NoResponders } from "./nats-transporter.ts";
+import { WeightedStrategy } from "./strategy.ts";
+
+const MAX_REROUTES = 5;
+
+/** What is learnt about nodes from the requests to them. */
+export interface RequestListener {
+	answered(nodeID: string): void;
+	timedOut(nodeID: string): void;
+	rerouted(): void;
+}
+
+/**
+ * Wraps `transit.request`, the innermost step of every remote call: a request that certainly was not executed (nobody
+ * was listening, or the node refused it because it is stopping) goes to another node at once, unless the caller chose
+ * the node or sends a stream. Counts unanswered requests, which moleculer's circuit breaker does not see.
+ */
+export class Requests {
+	readonly #broker: ServiceBroker;
+	readonly #listener: RequestListener;
+	readonly #undelivered = new WeakSet<object>();
+
+	constructor(broker: ServiceBroker, listener: RequestListener) {
+		this.#broker = broker;
+		this.#listener = listener;
+		const { transit } = broker;
+		if (!transit) return;
+		const send = transit.request.bind(transit);
+		transit.request = (ctx: Context) => this.#request(ctx, send);
+	}
+
+	/** The transporter found nobody listening: the request it was about fails, or goes elsewhere. */
+	noResponders({ id, nodeID }: NoResponders): void {
+		const { transit } = this.#broker;
+		const request = transit?.pendingRequests.get(id);
+		if (!transit || !request) return;
+		const error = new Errors.ServiceNotAvailableError({ action: request.ctx.action?.name, nodeID });
+		this.#undelivered.add(error);
+		transit.removePendingRequest(id);
+		request.reject(error);
+	}
+
+	/** Runs an action of this node, unless it was called here for a version that this node does not serve. */
+	async callOwn(ctx: Context, next: ActionHandler): Promise<unknown> {
+		if (ctx.nodeID === this.#broker.nodeID) this.#checkVersion(ctx);
+		return next.call(ctx.service as Service, ctx);
+	}
+
+	#checkVersion(ctx: Context): void {
+		const action = ctx.action?.name ?? "";
+		if (!this.#accepts(ctx, ctx.endpoint as ActionEndpoint)) throw new Errors.ServiceNotAvailableError({ action });
+	}
+
+	#accepts(ctx: Context, endpoint: ActionEndpoint): boolean {
+		const strategy: unknown = this.#broker.registry.getActionEndpoints(ctx.action?.name ?? "")?.strategy;
+		return !(strategy instanceof WeightedStrategy) || strategy.accepts(endpoint, ctx);
+	}
+
+	async #request(ctx: Context, send: (ctx: Context) => Promise<void>): Promise<void> {
+		this.#checkVersion(ctx);
+		const tried = new Set<string>();
+		for (;;) {
+			try {
+				return await this.#send(ctx, send);
+			} catch (error) {
+				const next = this.#isUnexecuted(error, ctx) ? this.#nextEndpoint(ctx, tried) : undefined;
+				if (!next) throw error;
+				this.#listener.rerouted();
+				if (next.local) return this.#callLocally(ctx, next);
+				ctx.setEndpoint(next);
+			}
+		}
+	}
+
+	async #send(ctx: Context, send: (ctx: Context) => Promise<void>): Promise<void> {
+		const nodeID = ctx.nodeID;
+		if (!nodeID) return send(ctx);
+
+		const { timeout } = ctx.options;
+		const timer = timeout ? setTimeout(() => this.#listener.timedOut(nodeID), timeout).unref() : undefined;
+		try {
+			const result = await send(ctx);
+			this.#listener.answered(nodeID);
+			return result;
+		} catch (error) {
+			if ((error as { nodeID?: string }).nodeID === nodeID) this.#listener.answered(nodeID);
+			throw error;
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+
+	#isUnexecuted(error: unknown, ctx: Context): boolean {
+		if (this.#undelivered.has(error as object)) return true;
+		if (!(error instanceof Errors.ServiceNotAvailableError || error instanceof Errors.ServiceNotFoundError))
+			return false;
+		// The node's own refusal, and not that of a node further down, which the action may have called.
+		const { action, nodeID } = error.data as { action?: string; nodeID?: string };
+		return nodeID === ctx.nodeID && action === ctx.action?.name;
+	}
+
+	#nextEndpoint(ctx: Context, tried: Set<string>): ActionEndpoint | undefined {
+		const { options, action, nodeID } = ctx;
+		if (!nodeID || !action?.name || options.nodeID || options.stream || tried.size >= MAX_REROUTES) return undefined;
+		tried.add(nodeID);
+		const list: EndpointList<ActionEndpoint> | undefined = this.#broker.registry.getActionEndpoints(action.name);
+		const candidates = list?.endpoints.filter(
+			endpoint => endpoint.isAvailable && !tried.has(endpoint.id) && this.#accepts(ctx, endpoint)
+		);
+		return candidates?.length ? (list?.select(candidates, ctx) ?? undefined) : undefined;
+	}
+
+	#callLocally(ctx: Context, endpoint: ActionEndpoint): Promise<void> {
+		const copy = ctx.copy(endpoint);
+		return endpoint.action.handler?.call(copy.service as never, copy);
+	}
+}

@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import type { Etcd3 } from "etcd3";
+import type { ServiceBroker } from "moleculer";
+import {
+	type RegistryMixinOptions,
+	registryCommands,
+	VERSION_HEADER,
+	WeightedStrategy,
+	type WeightedStrategyOptions
+} from "../../../mixins/etcd-registry/index.ts";
+import { startEtcd } from "../../../scripts/servers/etcd.ts";
+import { startNats } from "../../../scripts/servers/nats.ts";
+import type { LocalServer } from "../../../scripts/servers/server.ts";
+import { discovererOf, etcdClient, greeter, sees, startNode, stopNodes, until } from "../../support/registry.ts";
+import { requireServers } from "../../support/servers.ts";
+
+describe("Balancing by registry data", await requireServers("nats", "etcd"), () => {
+	let servers: { nats: LocalServer; etcd: LocalServer };
+	let etcd: Etcd3;
+	let nodes: ServiceBroker[] = [];
+
+	before(async () => {
+		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
+		servers = { nats, etcd: etcdServer };
+		etcd = etcdClient(etcdServer);
+	});
+	after(async () => {
+		etcd.close();
+		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
+	});
+	afterEach(async () => {
+		await stopNodes(...nodes);
+		nodes = [];
+		await etcd.delete().all();
+	});
+
+	interface Node extends RegistryMixinOptions {
+		zone?: string;
+	}
+
+	/** Starts a caller with the strategy, and nodes with the given service options. */
+	async function start(strategyOptions: WeightedStrategyOptions, others: Record<string, Node>): Promise<ServiceBroker> {
+		const registry = { strategy: WeightedStrategy, strategyOptions };
+		const [caller, ...started] = await Promise.all([
+			startNode(servers, { nodeID: "caller", broker: { registry, metadata: { zone: "a" }, metrics: true } }),
+			...Object.entries(others).map(([nodeID, { zone, ...options }]) =>
+				startNode(servers, { nodeID, services: [greeter(options)], broker: { metadata: { zone } } })
+			)
+		]);
+		nodes = [caller, ...started];
+		for (const node of started) {
+			await until(
+				"the caller sees all",
+				() => sees(caller, node.nodeID) && weightOf(caller, node.nodeID) !== undefined
+			);
+		}
+		return caller;
+	}
+
+	function weightOf(caller: ServiceBroker, nodeID: string): number | undefined {
+		return discovererOf(caller).weights.get("greeter", nodeID)?.weight;
+	}
+
+	async function shares(caller: ServiceBroker, calls: number, headers = {}): Promise<Record<string, number>> {
+		const counts: Record<string, number> = {};
+		for (let call = 0; call < calls; call++) {
+			const node = await caller.call<string, object>("greeter.where", {}, { headers });
+			counts[node] = (counts[node] ?? 0) + 1;
+		}
+		return counts;
+	}
+
+	it("gives each node the share of its weight", async () => {
+		const caller = await start({}, { heavy: { weight: 6 }, light: { weight: 2 }, none: { weight: 0 } });
+		assert.deepEqual(await shares(caller, 80), { heavy: 60, light: 20 });
+	});
+
+	it("follows a weight changed in etcd, on every node, within 100 ms", async () => {
+		const caller = await start({}, { one: { weight: 1 }, two: { weight: 1 } });
+		const key = "moleculer/services/greeter/two";
+
+		const record = (await etcd.get(key).json()) as object;
+		await etcd.put(key).value(JSON.stringify({ ...record, weight: 3 }));
+		for (const node of nodes) {
+			const took = await until("all know the weight", () => weightOf(node, "two") === 3);
+			assert.ok(took < 100, `known after ${took} ms`);
+		}
+		assert.deepEqual(await shares(caller, 40), { one: 10, two: 30 });
+	});
+
+	it("keeps the changed weight, puts the key back under the node's lease, and restores all else", async () => {
+		await start({}, { one: { weight: 1, metadata: { team: "blue" } } });
+		const key = "moleculer/services/greeter/one";
+		await etcd.put(key).value('{"weight":9,"metadata":{"team":"red"}}');
+
+		const lease = discovererOf(nodes[1] as ServiceBroker).link.lease;
+		await until("the key is under the lease again", async () => (await etcd.get(key).exec()).kvs[0]?.lease === lease);
+		const record = (await etcd.get(key).json()) as Record<string, unknown>;
+		assert.equal(record.weight, 9);
+		assert.deepEqual(record.metadata, { team: "blue" });
+		assert.equal(record.node, "one");
+	});
+
+	it("calls only nodes of the version that a call asks for, and rejects it when there is none", async () => {
+		const caller = await start({}, { old: { version: "v1" }, new: { version: "v2" } });
+
+		assert.deepEqual(await shares(caller, 6, { [VERSION_HEADER]: "v2" }), { new: 6 });
+		assert.deepEqual(await shares(caller, 6, { [VERSION_HEADER]: 1 }), { old: 6 });
+		await assert.rejects(shares(caller, 1, { [VERSION_HEADER]: "v3" }), { type: "SERVICE_NOT_AVAILABLE" });
+		assert.deepEqual(await shares(caller, 6), { old: 3, new: 3 });
+	});
+
+	it("rejects a call for another version even when there is a single node, remote or local", async () => {
+		const caller = await start({}, { old: { version: "v1" } });
+		const headers = { [VERSION_HEADER]: "v2" };
+		await assert.rejects(caller.call("greeter.where", {}, { headers }), { type: "SERVICE_NOT_AVAILABLE" });
+
+		const local = await startNode(servers, {
+			nodeID: "local",
+			services: [greeter({ version: "v1" }, "own")],
+			broker: { registry: { strategy: WeightedStrategy } }
+		});
+		nodes.push(local);
+		await assert.rejects(local.call("own.where", {}, { headers }), { type: "SERVICE_NOT_AVAILABLE" });
+		assert.equal(await local.call("own.where", {}, { headers: { [VERSION_HEADER]: "v1" } }), "local");
+	});
+
+	it("gives a canary its share", async () => {
+		const caller = await start(
+			{ canary: { version: "v2", share: 0.1 } },
+			{ one: { version: "v1" }, two: { version: "v1" }, canary: { version: "v2" } }
+		);
+		const { canary, one, two } = await shares(caller, 100);
+		assert.equal(canary, 10);
+		assert.equal(one, 45);
+		assert.equal(two, 45);
+	});
+
+	it("prefers the own zone, and goes to others when it is empty", async () => {
+		const caller = await start({ preferZone: true }, { near: { zone: "a" }, far: { zone: "b" } });
+		assert.deepEqual(await shares(caller, 10), { near: 10 });
+
+		await nodes[1]?.stop();
+		await until("near is gone", () => !sees(caller, "near"));
+		assert.deepEqual(await shares(caller, 10), { far: 10 });
+	});
+
+	it("shows members and changes weights in the REPL", async context => {
+		const caller = await start({}, { one: { weight: 1 }, two: { weight: 1 } });
+		const printed = context.mock.method(console, "log", () => {});
+		const run = async (args: object): Promise<string> => {
+			const [command] = registryCommands;
+			await command?.action(caller, args, { table: rows => rows.map(row => row.join(" | ")).join("\n") });
+			return String(printed.mock.calls.at(-1)?.arguments[0]);
+		};
+
+		const overview = await run({});
+		assert.match(overview, /^Node \| State \| Age \| Lease \| Revision \| Services/);
+		assert.match(overview, /\ncaller \| self \| \d+ s \| [0-9a-f]+ \| \d+ \| -\n/);
+		assert.match(overview, /\none \| online \| \d+ s \| [0-9a-f]+ \| \d+ \| greeter \(1\)\n/);
+
+		assert.match(await run({ verb: "weight", service: "greeter", node: "two", weight: "4" }), /is 4 now/);
+		await until("the caller knows", () => weightOf(caller, "two") === 4);
+		const lease = (await etcd.get("moleculer/services/greeter/two").exec()).kvs[0]?.lease;
+		assert.equal(lease, discovererOf(nodes[2] as ServiceBroker).link.lease, "the lease was kept");
+
+		assert.match(await run({ verb: "weigh" }), /Usage/);
+		await assert.rejects(run({ verb: "weight", service: "greeter", node: "two", weight: "-1" }), /0 or more/);
+		await assert.rejects(run({ verb: "weight", service: "nothing", node: "two", weight: "1" }), /no service 'nothing'/);
+	});
+
+	it("counts what happens in the broker's metrics", async () => {
+		const caller = await start({}, { one: {}, two: {} });
+		const value = (name: string) => {
+			const metric = caller.metrics.getMetric(`moleculer.discoverer.etcd.${name}`) as {
+				get(): { value: number } | null;
+			};
+			return metric.get()?.value;
+		};
+		assert.equal(value("registrations.total"), 1);
+		assert.equal(value("resyncs.total"), 1);
+		assert.ok(Number(value("watchEvents.total")) > 0);
+		assert.equal(value("members"), 2);
+		assert.equal(value("held"), 0);
+		assert.equal(value("connected"), 1);
+
+		await etcd.leaseClient.leaseRevoke({ ID: discovererOf(caller).link.lease as string });
+		await until("the loss is counted", () => value("leaseLosses.total") === 1);
+	});
+});

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { after, afterEach, before, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Etcd3 } from "etcd3";
+import type { ServiceBroker } from "moleculer";
+import { startEtcd } from "../../../scripts/servers/etcd.ts";
+import { startNats } from "../../../scripts/servers/nats.ts";
+import type { LocalServer } from "../../../scripts/servers/server.ts";
+import type { NodeProcess } from "../../support/processes.ts";
+import {
+	discovererOf,
+	etcdClient,
+	Load,
+	record,
+	sees,
+	spawnRegistryNode,
+	startNode,
+	stopNodes,
+	until
+} from "../../support/registry.ts";
+import { requireServers } from "../../support/servers.ts";
+
+// Long, so that nothing in here can be the lease's doing.
+const TTL = 60;
+
+describe("A caller", await requireServers("nats", "etcd"), () => {
+	let servers: { nats: LocalServer; etcd: LocalServer };
+	let etcd: Etcd3;
+	let caller: ServiceBroker;
+	let processes: Record<string, NodeProcess> = {};
+
+	before(async () => {
+		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
+		servers = { nats, etcd: etcdServer };
+		etcd = etcdClient(etcdServer);
+	});
+	after(async () => {
+		etcd.close();
+		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
+	});
+	afterEach(async () => {
+		await Promise.all([stopNodes(caller), ...Object.values(processes).map(node => node.kill())]);
+		processes = {};
+		await etcd.delete().all(); // what the killed nodes left behind
+	});
+
+	async function start(...ids: string[]): Promise<void> {
+		const discoverer = { endpoints: [servers.etcd.url], ttl: TTL };
+		const [broker] = await Promise.all([
+			startNode(servers, { nodeID: "caller", discoverer }),
+			...ids.map(async id => {
+				processes[id] = await spawnRegistryNode(servers, id, { discoverer });
+			})
+		]);
+		caller = broker;
+		await until("the caller sees all", () => ids.every(id => sees(caller, id)));
+	}
+
+	it("of a crashed node is steered away at once, long before the lease ends, and no call fails", async () => {
+		await start("one", "two");
+		const load = new Load(caller, { workers: 2, pause: 2 });
+		await until("both are called", () => load.nodes.size === 2);
+
+		await processes.two?.kill();
+		const took = await until("two is out", () => !sees(caller, "two"));
+		await delay(200);
+		await load.stop();
+
+		assert.ok(took < 500, `steered away after ${took} ms`);
+		assert.ok(load.failures.length <= 2, `${load.failures.length} calls failed: ${load.failures[0]}`);
+		assert.equal(caller.registry.nodes.get("two").available, false);
+		assert.ok(discovererOf(caller).cluster.membership.get("two"), "etcd remains the truth about membership");
+	});
+
+	it("gets a retryable error at once when the only node has crashed", async () => {
+		await start("one");
+		await processes.one?.kill();
+
+		const start_ = performance.now();
+		await assert.rejects(caller.call("greeter.where"), { type: "SERVICE_NOT_AVAILABLE", retryable: true });
+		assert.ok(performance.now() - start_ < 500);
+	});
+
+	it("has its requests in progress rejected as soon as the crash is known", async () => {
+		await start("one", "two");
+		const waiting = caller.call("greeter.wait", { time: 60_000 }, { nodeID: "two" });
+		const rejected = assert.rejects(waiting, { type: "REQUEST_REJECTED", retryable: true });
+		await processes.two?.waitForLine(/"event":"waiting"/);
+
+		await processes.two?.kill();
+		await assert.rejects(caller.call("greeter.where", {}, { nodeID: "two" }), { type: "SERVICE_NOT_AVAILABLE" });
+		await rejected;
+	});
+
+	it("leaves a hung node alone after a few timeouts, and calls it again when it answers", async () => {
+		await start("one", "two");
+		const load = new Load(caller, { timeout: 200 });
+
+		processes.two?.signal("SIGSTOP");
+		await until("two is out", () => !sees(caller, "two"));
+		const failedUntilThen = load.failures.length;
+		await delay(1000);
+		const failedLater = load.failures.length - failedUntilThen;
+
+		processes.two?.signal("SIGCONT");
+		await until("two is back", () => sees(caller, "two"));
+		const callsBefore = load.nodes.get("two") ?? 0;
+		await until("two is called", () => (load.nodes.get("two") ?? 0) > callsBefore);
+		await load.stop();
+
+		assert.ok(failedUntilThen <= 10, `${failedUntilThen} calls failed until the breaker opened`);
+		assert.ok(failedLater <= 2, `${failedLater} calls failed afterwards`);
+	});
+
+	it("takes a node back whose event loop was blocked for 2 seconds", async () => {
+		await start("one", "two");
+		const lost = record(caller, "$node.disconnected");
+		const load = new Load(caller, { timeout: 300 });
+
+		await caller.call("greeter.block", { time: 2000 }, { nodeID: "two" });
+		await delay(2500);
+		await until("two is back", () => sees(caller, "two"));
+		await load.stop();
+		assert.deepEqual(lost, [], "it was never removed");
+	});
+
+	it("does not suspect a node that is merely slow", async () => {
+		await start("one", "two");
+		const calls = Array.from({ length: 6 }, () =>
+			caller.call("greeter.wait", { time: 500 }, { nodeID: "two", timeout: 100 })
+		);
+		await Promise.allSettled(calls);
+		await delay(100);
+		assert.ok(sees(caller, "two"));
+		assert.equal(discovererOf(caller).metrics.total("suspicions"), 0);
+	});
+
+	it("fails fast while NATS is down, and nothing is executed later", async () => {
+		await start("one");
+		assert.equal(await caller.call("greeter.executed"), 0);
+
+		await servers.nats.kill();
+		await until("the caller knows", () => caller.transit?.tx.connected === false);
+		const start_ = performance.now();
+		for (let i = 0; i < 10; i++) {
+			await assert.rejects(caller.call("greeter.count", {}, { timeout: 5000 }), { retryable: true });
+		}
+		assert.ok(performance.now() - start_ < 500, "without waiting for timeouts");
+
+		await servers.nats.start();
+		await until("the caller is back", () => caller.transit?.connected === true);
+		await until("the service is back", async () => {
+			return sees(caller, "one") && (await caller.ping("one", 200)) !== null;
+		});
+		assert.equal(await caller.call("greeter.executed"), 0);
+	});
+
+	it("has its requests dropped that NATS held back beyond their deadline", async () => {
+		await start("one", "two");
+		await caller.call("greeter.where", {}, { nodeID: "one" });
+
+		servers.nats.pause();
+		const late = Array.from({ length: 20 }, (_, index) =>
+			caller.call("greeter.count", {}, { nodeID: index % 2 ? "one" : "two", timeout: 300 })
+		);
+		const results = await Promise.allSettled(late);
+		servers.nats.resume();
+
+		assert.ok(results.every(({ status }) => status === "rejected"));
+		await until("both nodes are back", () => sees(caller, "one") && sees(caller, "two"));
+		assert.equal(await caller.call("greeter.executed", {}, { nodeID: "one" }), 0);
+		assert.equal(await caller.call("greeter.executed", {}, { nodeID: "two" }), 0);
+	});
+
+	it("can stop while NATS is down", async () => {
+		await start("one");
+		await servers.nats.kill();
+		await until("the caller knows", () => caller.transit?.tx.connected === false);
+		await caller.stop();
+		assert.equal(await processes.one?.stop(), 0);
+		await servers.nats.start();
+	});
+
+	it("stops calling a node that lost NATS but not etcd, and finds it again afterwards (defect 7)", async () => {
+		await start("one");
+		const lost = record(caller, "$node.disconnected");
+
+		await servers.nats.kill();
+		await until("the node has withdrawn", () => discovererOf(caller).cluster.membership.get("one") === undefined);
+		assert.equal(lost.length, 1);
+
+		await servers.nats.start();
+		await until("the caller sees it again", () => sees(caller, "one"));
+		assert.equal(await caller.call("greeter.where"), "one");
+	});
+});

@@ -1,0 +1,173 @@
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { Etcd3 } from "etcd3";
+import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
+import {
+	EtcdDiscoverer,
+	type EtcdDiscovererOptions,
+	NatsTransporter,
+	type NatsTransporterOptions,
+	RegistryMixin
+} from "../../mixins/etcd-registry/index.ts";
+import type { LocalServer } from "../../scripts/servers/server.ts";
+import { type NodeProcess, spawnNode } from "./processes.ts";
+import type { RegistryNodeOptions } from "./registry-node.ts";
+
+const CONDITION_TIMEOUT = 15_000;
+const POLL_INTERVAL = 2;
+
+/** A TTL short enough for tests: the shortest that the registry takes. */
+export const SHORT_TTL = 2;
+
+export interface Servers {
+	nats: Pick<LocalServer, "url">;
+	etcd: Pick<LocalServer, "url">;
+}
+
+export interface TestNodeOptions {
+	nodeID: string;
+	services?: ServiceSchema[];
+	discoverer?: Partial<EtcdDiscovererOptions>;
+	nats?: Exclude<NatsTransporterOptions, string | undefined>;
+	broker?: BrokerOptions;
+}
+
+/** A broker with the registry, not started yet, in this process. */
+export function makeNode(servers: Servers, options: TestNodeOptions): ServiceBroker {
+	const { nodeID, services = [], discoverer, nats, broker } = options;
+	const node = new ServiceBroker({
+		nodeID,
+		logger: false,
+		skipProcessEventRegistration: true,
+		transporter: new NatsTransporter({ url: servers.nats.url, ...nats }),
+		...broker,
+		registry: {
+			stopDelay: 0,
+			preferLocal: false,
+			...broker?.registry,
+			discoverer: new EtcdDiscoverer({ endpoints: [servers.etcd.url], ttl: SHORT_TTL, ...discoverer })
+		}
+	});
+	for (const service of services) node.createService(service);
+	return node;
+}
+
+/** Starts a broker with the registry in this process. */
+export async function startNode(servers: Servers, options: TestNodeOptions): Promise<ServiceBroker> {
+	const node = makeNode(servers, options);
+	await node.start();
+	return node;
+}
+
+/** A service whose actions tell where they ran. */
+export function greeter(options: Parameters<typeof RegistryMixin>[0] = {}, name = "greeter"): ServiceSchema {
+	return {
+		name,
+		mixins: [RegistryMixin(options)],
+		actions: {
+			where(): string {
+				return this.broker.nodeID;
+			},
+			async wait(ctx): Promise<string> {
+				await delay(ctx.params.time);
+				return this.broker.nodeID;
+			}
+		}
+	};
+}
+
+export function discovererOf(node: ServiceBroker): EtcdDiscoverer {
+	return node.registry.discoverer as EtcdDiscoverer;
+}
+
+/** Whether `observer` has `nodeID` as an available node with the service. */
+export function sees(observer: ServiceBroker, nodeID: string, service = "greeter"): boolean {
+	return (
+		observer.registry.nodes.get(nodeID)?.available === true &&
+		observer.registry.hasService(service, nodeID) &&
+		observer.registry.getActionEndpointByNodeId(`${service}.where`, nodeID) !== null
+	);
+}
+
+/**
+ * Waits until `condition` is true; returns how many milliseconds that took.
+ *
+ * @throws Error naming `what` after 15 seconds
+ */
+export async function until(
+	what: string,
+	condition: () => boolean | Promise<boolean>,
+	timeout = CONDITION_TIMEOUT
+): Promise<number> {
+	const start = performance.now();
+	while (!(await condition())) {
+		if (performance.now() - start > timeout) throw new Error(`Waited ${timeout} ms in vain until ${what}`);
+		await delay(POLL_INTERVAL);
+	}
+	return performance.now() - start;
+}
+
+/** Local events of a broker, as `[name, payload]`, in order. */
+export function record(node: ServiceBroker, ...names: string[]): [string, Record<string, unknown>][] {
+	const events: [string, Record<string, unknown>][] = [];
+	for (const name of names) node.localBus.on(name, payload => events.push([name, payload]));
+	return events;
+}
+
+/** Stops brokers at the end of a test, whatever happened to them. */
+export async function stopNodes(...nodes: (ServiceBroker | undefined)[]): Promise<void> {
+	await Promise.all(nodes.map(node => node?.stop()));
+}
+
+/** An etcd client for looking at keys and changing them by hand. */
+export function etcdClient(etcd: Pick<LocalServer, "url">): Etcd3 {
+	return new Etcd3({ hosts: etcd.url });
+}
+
+/** Calls an action without pause from `workers` loops and keeps what failed. */
+export class Load {
+	readonly failures: Error[] = [];
+	readonly nodes = new Map<string, number>();
+	calls = 0;
+	#stopped = false;
+	readonly #loops: Promise<void>[];
+
+	constructor(caller: ServiceBroker, { action = "greeter.where", workers = 2, pause = 5, timeout = 2000 } = {}) {
+		this.#loops = Array.from({ length: workers }, () => this.#loop(caller, action, pause, timeout));
+	}
+
+	async stop(): Promise<void> {
+		this.#stopped = true;
+		await Promise.all(this.#loops);
+	}
+
+	async #loop(caller: ServiceBroker, action: string, pause: number, timeout: number): Promise<void> {
+		while (!this.#stopped) {
+			this.calls++;
+			try {
+				const node = await caller.call<string, object>(action, {}, { timeout });
+				this.nodes.set(node, (this.nodes.get(node) ?? 0) + 1);
+			} catch (error) {
+				this.failures.push(error as Error);
+			}
+			await delay(pause);
+		}
+	}
+}
+
+/** Starts a node in a process of its own (see `registry-node.ts`) and waits until it is up. */
+export async function spawnRegistryNode(
+	servers: Servers,
+	nodeID: string,
+	{ discoverer, ...options }: Partial<RegistryNodeOptions> = {}
+): Promise<NodeProcess> {
+	const settings: RegistryNodeOptions = {
+		nodeID,
+		nats: servers.nats.url,
+		discoverer: { endpoints: [servers.etcd.url], ttl: SHORT_TTL, ...discoverer },
+		...options
+	};
+	const node = spawnNode({ args: [join(import.meta.dirname, "registry-node.ts"), JSON.stringify(settings)] });
+	await node.waitForLine(/"event":"started"/);
+	return node;
+}
