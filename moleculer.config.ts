@@ -5,6 +5,7 @@ import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { contextMiddleware } from "./lib/observability/current-context.ts";
+import { metrics } from "./lib/observability/metrics.ts";
 import { tracing } from "./lib/observability/tracing.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import packageJson from "./package.json" with { type: "json" };
@@ -13,17 +14,19 @@ import { notesCommand } from "./services/note/note.repl.ts";
 /** The broker's options; only what differs from moleculer's defaults. */
 export function brokerOptions(env: Env): BrokerOptions {
 	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
+	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
 	return {
 		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
 		namespace: env.MESH_NAME,
 		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
 		logLevel: env.LOG_LEVEL,
-		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
+		metadata: { ...metricsMetadata, ...(env.NODE_ZONE && { zone: env.NODE_ZONE }) },
 		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		requestTimeout: 10_000,
 		...traces,
-		middlewares: [contextMiddleware, tracingRules],
+		...measurements,
+		middlewares: [contextMiddleware, tracingRules, runtimeMetrics],
 		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, ...registryCommands] },
 
 		created(broker) {

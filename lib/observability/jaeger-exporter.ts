@@ -3,6 +3,7 @@ import jaeger, { type RemoteReporter, type Sender } from "jaeger-client";
 import udpSender from "jaeger-client/dist/src/reporters/udp_sender.js";
 import { type Span, type Tracer, TracerExporters } from "moleculer";
 import { ExportHealth } from "./export-health.ts";
+import { count } from "./instruments.ts";
 import { JaegerHttpSender } from "./jaeger-http-sender.ts";
 
 export interface JaegerExporterOptions {
@@ -53,7 +54,12 @@ export class JaegerExporter extends TracerExporters.Jaeger {
 	override getReporter(): RemoteReporter {
 		let reason = "";
 		const success = { increment: (spans: number) => spans > 0 && this.#health.sent() };
-		const failure = { increment: (spans: number) => this.#health.lost(spans, reason) };
+		const failure = {
+			increment: (spans: number) => {
+				this.#health.lost(spans, reason);
+				count(this.broker, "tracing.spans.lost.total", {}, spans);
+			}
+		};
 		return new jaeger.RemoteReporter(this.#sender(), {
 			logger: {
 				info: () => {},

@@ -3,7 +3,8 @@ const PACKAGES = {
 	"nats-server": { debian: "nats-server", homebrew: "nats-server" },
 	etcd: { debian: "etcd-server", homebrew: "etcd" },
 	mariadbd: { debian: "mariadb-server-core", homebrew: "mariadb" },
-	"redis-server": { debian: "redis-server", homebrew: "redis" }
+	"redis-server": { debian: "redis-server", homebrew: "redis" },
+	prometheus: { debian: "prometheus", homebrew: "prometheus" }
 };
 
 /** The executable of a server that Notemesh runs against. */

@@ -1,9 +1,10 @@
-import type { CallingOptions, Context, ServiceSchema } from "moleculer";
+import type { CallingOptions, Context, Service, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
 import { type Identity, identityError } from "../../lib/identity.ts";
 import { inContext } from "../../lib/observability/current-context.ts";
+import { count } from "../../lib/observability/instruments.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -11,6 +12,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { apiError, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
 import { failure, success } from "./envelope.ts";
+import { type Exchange, measure, registerHttpMetrics } from "./http-metrics.ts";
 import { openapi } from "./openapi.ts";
 import { checkMediaType, requestParams } from "./params.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
@@ -27,6 +29,7 @@ interface ApiMethods {
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
 	refuseMethod(req: IncomingRequest, res: GatewayResponse): Error;
 	learnRevokedSessions(): Promise<void>;
+	logSlow(req: IncomingRequest, exchange: Exchange): void;
 }
 
 interface ApiVars {
@@ -52,8 +55,10 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		logRequestParams: null,
 		logRouteRegistration: "debug",
 
-		rootCallOptions(options: CallingOptions, req: IncomingRequest) {
+		/** moleculer-web calls it first of all that it does with a request. */
+		rootCallOptions(this: Service & ApiMethods, options: CallingOptions, req: IncomingRequest, res: GatewayResponse) {
 			beginTrace(options, req, { trusted: env().TRACE_INCOMING === "continue" });
+			measure(this.broker, req, res, exchange => this.logSlow(req, exchange));
 		},
 
 		routes: [
@@ -203,6 +208,12 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			return apiError("METHOD_NOT_ALLOWED");
 		},
 
+		logSlow(req, { duration, ...exchange }) {
+			const limit = env().SLOW_REQUEST_MS;
+			if (limit === 0 || duration <= limit) return;
+			inContext(req.$ctx, () => this.logger.warn("Slow request", { ...exchange, duration_ms: Math.round(duration) }));
+		},
+
 		async learnRevokedSessions() {
 			if (!this.broker.registry.actions.isAvailable("user.revokedSessions")) return;
 			try {
@@ -218,10 +229,12 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		Object.assign(this.settings, { port: PORT, ip: HOST });
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
-		this.limits = {
-			all: rateLimit({ name: "all", limit: RATE_LIMIT_PER_MINUTE, redisUrl: REDIS_URL }),
-			guarded: rateLimit({ name: "guarded", limit: LOGIN_LIMIT_PER_MINUTE, redisUrl: REDIS_URL })
+		registerHttpMetrics(this.broker);
+		const limitOf = (name: string, limit: number) => {
+			const onRefusal = () => count(this.broker, "http.ratelimit.refusals.total", { limit: name });
+			return rateLimit({ name, limit, redisUrl: REDIS_URL, onRefusal });
 		};
+		this.limits = { all: limitOf("all", RATE_LIMIT_PER_MINUTE), guarded: limitOf("guarded", LOGIN_LIMIT_PER_MINUTE) };
 	},
 
 	started() {

@@ -19,10 +19,12 @@ interface Options {
 	limit: number;
 	/** Empty: count in this process only. */
 	redisUrl: string;
+	/** Called for each refused request. */
+	onRefusal: () => void;
 }
 
 /** Makes a limit. While Redis is away each node counts for itself, so a limit neither opens nor blocks everybody. */
-export function rateLimit({ name, limit, redisUrl }: Options): RateLimit {
+export function rateLimit({ name, limit, redisUrl, onRefusal }: Options): RateLimit {
 	if (limit === 0) return { count: async () => {}, close: () => {} };
 
 	const options = { keyPrefix: `limit:${name}`, points: limit, duration: WINDOW_SECONDS };
@@ -40,6 +42,7 @@ export function rateLimit({ name, limit, redisUrl }: Options): RateLimit {
 			res.setHeader("X-RateLimit-Remaining", Math.max(0, state.remainingPoints));
 			res.setHeader("X-RateLimit-Reset", seconds);
 			if (state.consumedPoints <= limit) return;
+			onRefusal();
 			res.setHeader("Retry-After", seconds);
 			throw apiError("TOO_MANY_REQUESTS");
 		},

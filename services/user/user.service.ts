@@ -5,6 +5,7 @@ import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { count, register } from "../../lib/observability/instruments.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
@@ -40,6 +41,8 @@ interface UserVars {
 	accessTokens: AccessTokens;
 	passwordMatches: PasswordCheck;
 }
+
+const LOGIN_FAILURES = "user.login.failures.total";
 
 const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
@@ -100,6 +103,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 
 				// A token that was good once and is not the current one was stolen, or its successor was: end the session.
 				await this.endSession(ctx, id);
+				count(this.broker, LOGIN_FAILURES, { reason: "refresh" });
 				throw userError("REFRESH_REFUSED");
 			}
 		},
@@ -166,7 +170,10 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		async idOfCredentials({ username, password }) {
 			const user = await this.users.passwordOfName(username);
 			const matches = await this.passwordMatches(user?.password_hash, password);
-			if (!user || !matches) throw userError("WRONG_CREDENTIALS");
+			if (!user || !matches) {
+				count(this.broker, LOGIN_FAILURES, { reason: "credentials" });
+				throw userError("WRONG_CREDENTIALS");
+			}
 			return user.id;
 		},
 
@@ -208,6 +215,18 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		async announceEnd(ctx, session_ids) {
 			if (session_ids.length > 0) await broadcast(ctx, "user.sessionsRevoked", { session_ids });
 		}
+	},
+
+	created() {
+		register(this.broker, [
+			{
+				type: "counter",
+				name: LOGIN_FAILURES,
+				description: "Refused logins: wrong name or password, or a refresh token that was used before",
+				labelNames: ["reason"],
+				known: [{ reason: "credentials" }, { reason: "refresh" }]
+			}
+		]);
 	},
 
 	async started() {

@@ -6,7 +6,13 @@ import { debianPackages, installationHint, type ServerCommand } from "../../scri
 
 const INSTALL_SCRIPT = join(import.meta.dirname, "../../scripts/servers/install-debian.sh");
 
-const COMMANDS = { nats: "nats-server", etcd: "etcd", mariadb: "mariadbd", redis: "redis-server" } as const;
+const COMMANDS = {
+	nats: "nats-server",
+	etcd: "etcd",
+	mariadb: "mariadbd",
+	redis: "redis-server",
+	prometheus: "prometheus"
+} as const;
 
 const run = promisify(execFile);
 
