@@ -5,6 +5,8 @@ import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { contextMiddleware } from "./lib/observability/current-context.ts";
+import { logCommand, logLevelMiddleware } from "./lib/observability/log-level.ts";
+import { RequestLogger } from "./lib/observability/logger.ts";
 import { metrics } from "./lib/observability/metrics.ts";
 import { tracing } from "./lib/observability/tracing.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
@@ -15,19 +17,20 @@ import { notesCommand } from "./services/note/note.repl.ts";
 export function brokerOptions(env: Env): BrokerOptions {
 	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
 	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
+	const logger = new RequestLogger({ level: env.LOG_LEVEL, json: env.NODE_ENV === "production" });
 	return {
 		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
 		namespace: env.MESH_NAME,
-		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
-		logLevel: env.LOG_LEVEL,
+		// moleculer's types leave out that a logger may be an instance.
+		logger: logger as unknown as NonNullable<BrokerOptions["logger"]>,
 		metadata: { ...metricsMetadata, ...(env.NODE_ZONE && { zone: env.NODE_ZONE }) },
 		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		requestTimeout: 10_000,
 		...traces,
 		...measurements,
-		middlewares: [contextMiddleware, tracingRules, runtimeMetrics],
-		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, ...registryCommands] },
+		middlewares: [contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics],
+		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, logCommand, ...registryCommands] },
 
 		created(broker) {
 			// moleculer logs a service that can not be loaded and goes on without it.

@@ -16,7 +16,7 @@ import { type Exchange, measure, registerHttpMetrics } from "./http-metrics.ts";
 import { openapi } from "./openapi.ts";
 import { checkMediaType, requestParams } from "./params.ts";
 import { type RateLimit, rateLimit } from "./rate-limit.ts";
-import { methodsOf, type RouteDefinition, routes } from "./routes.ts";
+import { methodsOf, type RouteDefinition, routeOf, routes } from "./routes.ts";
 import { beginTrace, restTracing, traceFailure } from "./trace.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
@@ -29,7 +29,7 @@ interface ApiMethods {
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
 	refuseMethod(req: IncomingRequest, res: GatewayResponse): Error;
 	learnRevokedSessions(): Promise<void>;
-	logSlow(req: IncomingRequest, exchange: Exchange): void;
+	logExchange(req: IncomingRequest, exchange: Exchange): void;
 }
 
 interface ApiVars {
@@ -50,15 +50,16 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	mixins: [RegistryMixin(), ApiGateway as ServiceSchema],
 
 	settings: {
-		// Parameters may hold passwords, and URLs search keys: one line an answer is what an operator needs.
+		// Parameters may hold passwords, and URLs what does not belong there: `logExchange` writes a line a request.
 		logRequest: null,
 		logRequestParams: null,
+		logResponse: null,
 		logRouteRegistration: "debug",
 
 		/** moleculer-web calls it first of all that it does with a request. */
 		rootCallOptions(this: Service & ApiMethods, options: CallingOptions, req: IncomingRequest, res: GatewayResponse) {
 			beginTrace(options, req, { trusted: env().TRACE_INCOMING === "continue" });
-			measure(this.broker, req, res, exchange => this.logSlow(req, exchange));
+			measure(this.broker, req, res, exchange => this.logExchange(req, exchange));
 		},
 
 		routes: [
@@ -208,10 +209,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			return apiError("METHOD_NOT_ALLOWED");
 		},
 
-		logSlow(req, { duration, ...exchange }) {
+		/** One line a request; a quiet one for what machines ask all day. */
+		logExchange(req, { duration, ...exchange }) {
 			const limit = env().SLOW_REQUEST_MS;
-			if (limit === 0 || duration <= limit) return;
-			inContext(req.$ctx, () => this.logger.warn("Slow request", { ...exchange, duration_ms: Math.round(duration) }));
+			const isSlow = limit > 0 && duration > limit;
+			const level = isSlow ? "warn" : routeOf(req)?.traced === false ? "debug" : "info";
+			const fields = { ...exchange, duration_ms: Math.round(duration) };
+			inContext(req.$ctx, () => this.logger[level](isSlow ? "Slow request" : "Request", fields));
 		},
 
 		async learnRevokedSessions() {
