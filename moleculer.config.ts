@@ -1,14 +1,14 @@
-import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { basename } from "node:path";
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
+import { nodeName } from "./lib/node-name.ts";
 import { contextMiddleware } from "./lib/observability/current-context.ts";
 import { logCommand, logLevelMiddleware } from "./lib/observability/log-level.ts";
 import { RequestLogger } from "./lib/observability/logger.ts";
 import { metrics } from "./lib/observability/metrics.ts";
 import { tracing } from "./lib/observability/tracing.ts";
+import { sealedPackets } from "./lib/sealed-packets.ts";
+import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import packageJson from "./package.json" with { type: "json" };
 import { notesCommand } from "./services/note/note.repl.ts";
@@ -19,17 +19,20 @@ export function brokerOptions(env: Env): BrokerOptions {
 	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
 	const logger = new RequestLogger({ level: env.LOG_LEVEL, json: env.NODE_ENV === "production" });
 	return {
-		nodeID: env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${process.pid}`,
+		nodeID: nodeName(env),
 		namespace: env.MESH_NAME,
 		// moleculer's types leave out that a logger may be an instance.
 		logger: logger as unknown as NonNullable<BrokerOptions["logger"]>,
 		metadata: { ...metricsMetadata, ...(env.NODE_ZONE && { zone: env.NODE_ZONE }) },
-		transporter: env.NATS_URL ? new NatsTransporter({ url: env.NATS_URL }) : null,
+		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		requestTimeout: 10_000,
 		...traces,
 		...measurements,
-		middlewares: [contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics],
+		middlewares: [
+			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
+			...[contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
+		],
 		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, logCommand, ...registryCommands] },
 
 		created(broker) {
@@ -47,12 +50,13 @@ export function brokerOptions(env: Env): BrokerOptions {
 }
 
 function etcdRegistry(env: Env): BrokerOptions["registry"] {
-	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password, ETCD_CA_FILE } = env;
+	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password } = env;
+	const { ca, ...certificate } = tlsCertificates(env);
 	return {
 		discoverer: new EtcdDiscoverer({
 			endpoints,
 			...(username && { auth: { username, password } }),
-			...(ETCD_CA_FILE && { tls: { ca: readFileSync(ETCD_CA_FILE) } })
+			...(ca && endpoints.some(endpoint => endpoint.startsWith("https:")) && { tls: { ca, ...certificate } })
 		}),
 		strategy: WeightedStrategy,
 		strategyOptions: { preferZone: true }

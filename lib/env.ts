@@ -3,6 +3,9 @@
  * README's configuration table is checked against this one.
  */
 
+import { accessSync, constants } from "node:fs";
+import { isIP } from "node:net";
+
 interface Variable<T> {
 	/** Parses the raw text. @throws with the rule that the text breaks */
 	parse: (raw: string) => T;
@@ -14,15 +17,7 @@ interface Variable<T> {
 
 const string = (fallback: string, about: string): Variable<string> => ({ parse: raw => raw, fallback, about });
 
-const list = (about: string): Variable<string[]> => ({
-	parse: raw =>
-		raw
-			.split(",")
-			.map(item => item.trim())
-			.filter(Boolean),
-	fallback: [],
-	about
-});
+const list = (about: string): Variable<string[]> => ({ parse: splitList, fallback: [], about });
 
 const integer = (fallback: number, min: number, max: number, about: string): Variable<number> => ({
 	parse: raw => {
@@ -66,7 +61,57 @@ const url = (protocols: readonly string[], fallback: string, about: string): Var
 	about
 });
 
-/** A key that signs access tokens; `kid` names it in the token's header. */
+/** Browser origins as they stand in an `Origin` header, compared character by character: no wildcards, no paths. */
+const origins = (about: string): Variable<string[]> => ({
+	parse: raw =>
+		splitList(raw).map(item => {
+			if (item.includes("*") || !URL.canParse(item) || new URL(item).origin !== item)
+				throw new Error("must be a list of origins such as https://notes.example.com, without a path or a wildcard");
+			return item;
+		}),
+	fallback: [],
+	about
+});
+
+/** The names that `proxy-addr` knows for ranges of addresses that are not public. */
+const PROXY_NAMES: readonly string[] = ["loopback", "linklocal", "uniquelocal"];
+
+const proxies = (about: string): Variable<string[]> => ({
+	parse: raw =>
+		splitList(raw).map(item => {
+			const [address = "", bits, ...rest] = item.split("/");
+			const version = isIP(address);
+			const validBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+			if (!PROXY_NAMES.includes(item) && !(version && validBits && rest.length === 0))
+				throw new Error(`must be a list of addresses, ranges such as 10.0.0.0/8, or ${PROXY_NAMES.join(", ")}`);
+			return item;
+		}),
+	fallback: [],
+	about
+});
+
+/** The path of a file that this process can read. */
+const file = (about: string): Variable<string> => ({
+	parse: raw => {
+		try {
+			accessSync(raw, constants.R_OK);
+		} catch {
+			throw new Error("must be the path of a file that can be read");
+		}
+		return raw;
+	},
+	fallback: "",
+	about
+});
+
+function splitList(raw: string): string[] {
+	return raw
+		.split(",")
+		.map(item => item.trim())
+		.filter(Boolean);
+}
+
+/** A key and its name: the first of a list is used, all are known, so that keys can be rotated. */
 export interface SigningKey {
 	kid: string;
 	secret: string;
@@ -111,18 +156,30 @@ export const variables = {
 		"sqlite:{data}/{service}.sqlite",
 		"Database per service: `{service}` stands for the service's name, `{data}` for DATA_DIR"
 	),
-	NATS_URL: url(["nats", "tls"], "", "NATS server; empty: no transporter, one process"),
+	NATS_URL: url(
+		["nats", "tls"],
+		"",
+		"NATS server, with `user:password@` or `token@` before the host where it asks; `tls:` encrypts; empty: one process"
+	),
+	NATS_CREDS_FILE: file("Credentials file of a NATS user (JWT and seed), instead of a name in NATS_URL"),
+	TLS_CA_FILE: file(
+		"Authorities (PEM) that sign the certificates of NATS (`tls:`), Redis (`rediss:`), MySQL (`?ssl=true`) and etcd (`https:`); empty: those of Node"
+	),
+	TLS_CERT_FILE: file("Certificate (PEM) that this node shows to those servers"),
+	TLS_KEY_FILE: file("Key (PEM) of TLS_CERT_FILE"),
+	MESH_KEYS: signingKeys(
+		"Keys `name:secret`, separated by commas, that seal packets between nodes; the first seals, all open. Empty: not sealed"
+	),
 	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
 	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),
 	ETCD_PASSWORD: string("", "Password of ETCD_USERNAME"),
-	ETCD_CA_FILE: string("", "PEM file of the authority that signed etcd's certificate, for https endpoints"),
 	REDIS_URL: url(
 		["redis", "rediss"],
 		"",
 		"Redis for what several api nodes share (rate limits); empty: memory of each node"
 	),
 	JWT_KEYS: signingKeys(
-		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required in production and on MySQL"
+		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
 	),
 	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
 	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),
@@ -132,8 +189,24 @@ export const variables = {
 		0,
 		0,
 		1_000_000,
-		"Register, login and refresh requests a minute and client address; 0: unlimited"
+		"Register, login, refresh and password change requests a minute and client address; 0: unlimited"
 	),
+	USER_LIMIT_PER_MINUTE: integer(0, 0, 1_000_000, "Requests a minute and signed-in user; 0: unlimited"),
+	LOGIN_ATTEMPTS: integer(
+		10,
+		0,
+		1000,
+		"Wrong passwords a minute for one name from one address (4 times as many an hour, 10 times a day); 0: unlimited"
+	),
+	RATE_LIMIT_WITHOUT_REDIS: oneOf(
+		["memory", "open", "closed"],
+		"memory",
+		"What limits do while Redis is away: each node counts for itself, nothing is limited, or limited requests get 503"
+	),
+	TRUST_PROXY: proxies(
+		"Reverse proxies whose X-Forwarded-For names the client; empty: the peer of the connection is it"
+	),
+	CORS_ORIGINS: origins("Browser origins that may call the API from other sites; empty: none"),
 	TRACE_EXPORTER: oneOf(
 		["jaeger", "zipkin", "none"],
 		"jaeger",
@@ -174,10 +247,9 @@ export type Env = { [Name in keyof typeof variables]: ReturnType<(typeof variabl
 
 /**
  * Reads and validates the environment.
- * @param needs what the caller can not do without: signing keys, unless it signs nothing (a migration)
  * @throws one error that names every bad variable and its rule
  */
-export function readEnv(source: NodeJS.ProcessEnv = process.env, needs = { keys: true }): Env {
+export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	const problems: string[] = [];
 	const entries = Object.entries(variables).map(([name, variable]) => {
 		const raw = source[name]?.trim();
@@ -191,10 +263,9 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env, needs = { keys:
 	});
 	const env = Object.fromEntries(entries) as Env;
 
-	const mustHaveKeys = needs.keys && (env.NODE_ENV === "production" || !isEmbedded(env));
 	if (env.JAEGER_SAMPLER !== "ratelimiting" && env.JAEGER_SAMPLE_RATE > 1)
 		problems.push("JAEGER_SAMPLE_RATE must be a number from 0 to 1");
-	if (mustHaveKeys && !source.JWT_KEYS?.trim()) problems.push("JWT_KEYS must be set in production and on MySQL");
+	if (!env.TLS_CERT_FILE !== !env.TLS_KEY_FILE) problems.push("TLS_CERT_FILE and TLS_KEY_FILE must be set together");
 
 	if (problems.length > 0)
 		throw new Error(`The environment is not valid:\n${problems.map(line => `  - ${line}`).join("\n")}`);
@@ -214,7 +285,12 @@ export function isEmbedded(env: Env): boolean {
 	return env.DATABASE_URL.startsWith("sqlite:");
 }
 
-/** The database URL of one service. */
+/** The database URL of one service; where it asks for TLS, with the files of this process's environment. */
 export function databaseUrl(env: Env, service: string): string {
-	return env.DATABASE_URL.replaceAll("{service}", service).replaceAll("{data}", env.DATA_DIR);
+	const url = env.DATABASE_URL.replaceAll("{service}", service).replaceAll("{data}", env.DATA_DIR);
+	if (!/[?&]ssl=true(&|$)/.test(url)) return url;
+
+	const files = { "ssl-ca": env.TLS_CA_FILE, "ssl-cert": env.TLS_CERT_FILE, "ssl-key": env.TLS_KEY_FILE };
+	const parameters = Object.entries(files).filter(([, path]) => path);
+	return [url, ...parameters.map(([name, path]) => `${name}=${encodeURIComponent(path)}`)].join("&");
 }

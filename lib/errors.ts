@@ -29,7 +29,12 @@ export interface FieldError {
 	message: string;
 }
 
-/** The error for a parameter that a schema cannot judge alone (a cursor's content, two fields that exclude each other). */
+/** The error for parameters that a schema cannot judge alone, in the form in which moleculer's validator reports its own. */
+export function validationError(errors: FieldError[]): Errors.ValidationError {
+	return new Errors.ValidationError("Parameters validation error!", "VALIDATION_ERROR", errors);
+}
+
+/** The same for a single field (a cursor's content, two fields that exclude each other). */
 export function fieldError(field: string, type: string, message: string): Errors.ValidationError {
-	return new Errors.ValidationError("Parameters validation error!", "VALIDATION_ERROR", [{ field, type, message }]);
+	return validationError([{ field, type, message }]);
 }

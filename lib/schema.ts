@@ -28,8 +28,14 @@ interface RuleError {
 const CONTROL = /\p{Cc}/u;
 const CONTROL_BUT_LINES = /[^\P{Cc}\t\n\r]/u;
 
-function checkText(value: unknown, errors: RuleError[], rule: TextRule): unknown {
-	if (typeof value !== "string") return value;
+/** To fastest-validator null is as good as nothing where a field is optional, which would let it through to the handler. */
+function checkNull(value: unknown, errors: RuleError[], rule: { readonly optional?: boolean }): unknown {
+	if (value === null && rule.optional) errors.push({ type: "null" });
+	return value;
+}
+
+function checkText(value: unknown, errors: RuleError[], rule: TextOptions): unknown {
+	if (typeof value !== "string") return checkNull(value, errors, rule);
 	const { minChars = 0, maxChars = Number.POSITIVE_INFINITY, maxBytes = Number.POSITIVE_INFINITY } = rule;
 	const { control = "refuse" } = rule;
 	// A string is never shorter in UTF-16 units than in code points, so a huge input is refused without being walked.
@@ -46,7 +52,10 @@ function checkText(value: unknown, errors: RuleError[], rule: TextRule): unknown
 	return value;
 }
 
+const nullMessage = { null: "The '{field}' field must not be null." } as const;
+
 const textMessages = {
+	...nullMessage,
 	stringBytes: "The '{field}' field must be at most {expected} bytes long in UTF-8.",
 	stringUnicode: "The '{field}' field must be well-formed Unicode.",
 	stringControl: "The '{field}' field must not contain control characters."
@@ -61,8 +70,19 @@ export function text<const Options extends TextOptions>(options: Options) {
 	return { type: "string", custom: checkText, messages: textMessages, ...options } as const;
 }
 
-/** A database id from a URL or a body: an integer from 1 to 2^53-1. */
-export const id = { type: "number", integer: true, min: 1, max: Number.MAX_SAFE_INTEGER, convert: true } as const;
+interface IntegerOptions {
+	readonly min: number;
+	readonly max: number;
+	readonly optional?: boolean;
+}
+
+/** A whole number rule. @param options bounds, both included, and `optional` */
+export function integer<const Options extends IntegerOptions>(options: Options) {
+	return { type: "number", integer: true, custom: checkNull, messages: nullMessage, ...options } as const;
+}
+
+/** A database id: an integer from 1 to 2^53-1. */
+export const id = integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 
 type Simplify<T> = { [K in keyof T]: T[K] };
 type IsOptional<Rule> = Rule extends { readonly optional: true } ? true : false;

@@ -5,10 +5,13 @@ import { type Env, isEmbedded, type SigningKey } from "./env.ts";
 
 /**
  * The keys that sign access tokens: those of the environment or, in the embedded shape, one that is generated at the
- * first start and kept in DATA_DIR (mode 0600), so that tokens outlive a restart.
+ * first start and kept in DATA_DIR (mode 0600), so that tokens outlive a restart. Only services that sign or verify need keys, so this is not `readEnv`'s to ask for.
+ * @throws where keys are missing in production, or where several processes must agree on them
  */
 export function signingKeys(env: Env): SigningKey[] {
-	if (env.JWT_KEYS.length > 0 || !isEmbedded(env)) return env.JWT_KEYS;
+	if (env.JWT_KEYS.length > 0) return env.JWT_KEYS;
+	if (env.NODE_ENV === "production" || !isEmbedded(env))
+		throw new Error("JWT_KEYS must be set in production and on MySQL");
 
 	const file = join(env.DATA_DIR, "jwt-key");
 	mkdirSync(env.DATA_DIR, { recursive: true });

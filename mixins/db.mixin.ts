@@ -11,7 +11,7 @@ import MoleculerDb, { type DbServiceSettings, type MoleculerDbMethods } from "mo
 import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
 import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
-import { toActionError } from "./db/errors.ts";
+import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
 import { runInTransaction } from "./db/transaction.ts";
 import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
@@ -139,7 +139,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 			return true;
 		} catch (error) {
 			this.logger.error("The database does not answer:", error);
-			throw new Errors.MoleculerError("The database does not answer", 503, "DATABASE_UNAVAILABLE");
+			throw databaseUnavailable();
 		}
 	}
 };
@@ -167,6 +167,16 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 			}
 		},
 		methods,
+
+		hooks: {
+			error: {
+				"*"(this: Service, _ctx: Context, error: Error) {
+					if (!isAway(error)) throw error;
+					this.logger.error("The database does not answer:", error);
+					throw databaseUnavailable();
+				}
+			}
+		},
 
 		merged(merged) {
 			const chosenUrl = () => {

@@ -8,7 +8,7 @@ import { startLocalMesh } from "./local-mesh.ts";
 const PORTS = { nats: 14_222, etcd: 12_379, mariadb: 13_306, redis: 16_379 };
 const NODES = { "user-1": "user", "note-1": "note", "note-2": "note", "api-1": "api" };
 
-const { DATA_DIR, PORT, LOG_LEVEL } = readEnv(process.env, { keys: false });
+const { DATA_DIR, PORT, LOG_LEVEL } = readEnv();
 const dataDir = join(DATA_DIR, "mesh");
 
 console.log("Starting NATS, etcd, MariaDB and Redis ...");

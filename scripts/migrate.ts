@@ -44,7 +44,7 @@ async function main([name, ...rest]: string[]): Promise<void> {
 		throw new Error(`${problem}${USAGE}`);
 	}
 
-	const env = readEnv(process.env, { keys: false });
+	const env = readEnv();
 	for (const service of services) {
 		const url = databaseUrl(env, service);
 		if (name === "up" && (await createDatabase(url))) console.log(`${service}: created ${withoutPassword(url)}`);

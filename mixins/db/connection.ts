@@ -144,7 +144,7 @@ function openPool(url: string, options: ConnectionOptions): Pool {
  *
  * @param url `sqlite:./data/note.sqlite` (the folder is made), `sqlite::memory:` (a file that vanishes with the last
  * user), `mysql://user:password@host:3306/database` or the same with `mariadb:`; there `?ssl=true` asks for TLS and a valid
- * certificate
+ * certificate (see `parseMysqlUrl`)
  */
 export function acquire(url: string, options: ConnectionOptions = {}): SharedConnection {
 	const pool = pools.get(url) ?? open(url, options);

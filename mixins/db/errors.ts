@@ -1,5 +1,5 @@
 import { Errors } from "moleculer";
-import { UniqueConstraintError, ValidationError } from "sequelize";
+import { ConnectionError, DatabaseError, UniqueConstraintError, ValidationError } from "sequelize";
 
 /**
  * Translates what goes wrong in a generic action into errors that keep their meaning on the way to another node, where
@@ -28,4 +28,21 @@ export function toActionError(error: unknown): unknown {
 		);
 
 	return error;
+}
+
+/** SQLite's codes for a file that is locked by another process, out of reach or unreadable. */
+const SQLITE_AWAY = new Set(["SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR"]);
+
+/** Whether an error means that the database is away, as opposed to a statement that it refused. */
+export function isAway(error: unknown): boolean {
+	if (error instanceof ConnectionError) return true;
+	if (!(error instanceof DatabaseError)) return false;
+	// mysql2 calls an error fatal when its connection is gone with it.
+	const { code, fatal } = error.parent as { code?: string; fatal?: boolean };
+	return fatal === true || SQLITE_AWAY.has(code ?? "");
+}
+
+/** 503 `DATABASE_UNAVAILABLE`: the database is away, and may be back in a moment. */
+export function databaseUnavailable(): Errors.MoleculerError {
+	return new Errors.MoleculerError("The database does not answer", 503, "DATABASE_UNAVAILABLE");
 }

@@ -36,6 +36,7 @@ export class BrokerNodes implements NodeControl {
 
 	suspend(nodeID: string): void {
 		this.#metrics.count("suspicions");
+		this.#broker.broadcastLocal("$node.suspected", { nodeID });
 		this.#broker.logger.warn(`The node '${nodeID}' does not answer and gets no calls for now.`);
 		this.#setAvailable(nodeID, false);
 	}
@@ -48,6 +49,7 @@ export class BrokerNodes implements NodeControl {
 		const record = this.#recordOf(nodeID);
 		if (!record) return;
 		this.#broker.logger.info(`The node '${nodeID}' answers again.`);
+		this.#broker.broadcastLocal("$node.restored", { nodeID });
 		if (this.#broker.registry.nodes.get(nodeID)?.available) this.#setAvailable(nodeID, true);
 		else this.process(record);
 	}

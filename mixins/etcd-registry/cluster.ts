@@ -49,9 +49,9 @@ export class Cluster implements LinkListener {
 		this.#listener = listener;
 		this.membership = new Membership({ nodeID, instanceID }, (options.ttl + options.holdMargin) * 1000);
 		this.#nodes = new BrokerNodes(broker, metrics, id => this.membership.get(id));
-		this.suspects = new Suspects(options.suspects, this.#nodes);
+		this.suspects = new Suspects(options.suspects, this.#nodes, count => metrics.set("suspects", count));
 		this.#roster = new Roster({ keys, membership: this.membership, weights }, nodeID, this.#logger, {
-			changed: change => this.#apply(change),
+			changed: change => this.#applySafely(change),
 			ownService: (service, record) => listener.ownService(service, record)
 		});
 		const { promise, resolve } = Promise.withResolvers<void>();
@@ -67,6 +67,7 @@ export class Cluster implements LinkListener {
 			this.#setBorn(0);
 		}
 		this.#metrics.count("resyncs");
+		this.#broker.broadcastLocal("$discoverer.resynced", { revision, dataLost });
 		this.#roster.snapshot(entries, performance.now());
 		this.#reportKnown();
 		this.#changed();
@@ -84,6 +85,7 @@ export class Cluster implements LinkListener {
 		this.#downSince = undefined;
 		this.membership.outageEnded(performance.now());
 		this.#metrics.set("connected", 1);
+		this.#broker.broadcastLocal("$discoverer.connected", { endpoint });
 		this.#changed();
 	}
 
@@ -93,6 +95,7 @@ export class Cluster implements LinkListener {
 		if (this.#downSince === undefined) {
 			this.#downSince = performance.now();
 			this.#metrics.count("outages");
+			this.#broker.broadcastLocal("$discoverer.disconnected", { endpoint, error });
 			this.#logger.warn(`etcd at ${endpoint} cannot be reached; the nodes known so far are kept.`, error.message);
 		} else this.#logger.debug(`etcd at ${endpoint} cannot be reached.`, error.message);
 		this.#broker.broadcastLocal("$discoverer.error", { error, module: "discoverer", type: "clientError" });
@@ -100,10 +103,12 @@ export class Cluster implements LinkListener {
 
 	leaseGranted(): void {
 		this.#metrics.count("registrations");
+		this.#broker.broadcastLocal("$discoverer.registered");
 	}
 
 	leaseLost(): void {
 		this.#metrics.count("leaseLosses");
+		this.#broker.broadcastLocal("$discoverer.leaseLost");
 		this.#logger.warn("The lease in etcd was lost; registering again.");
 	}
 
@@ -117,11 +122,21 @@ export class Cluster implements LinkListener {
 		this.#listener.born(revision);
 	}
 
+	// A record may be well-formed and still name services that moleculer cannot take.
+	#applySafely(change: Change): void {
+		try {
+			this.#apply(change);
+		} catch (error) {
+			this.#logger.error(`The registry's entry of node '${change.record.nodeID}' cannot be used.`, error);
+		}
+	}
+
 	#apply(change: Change): void {
 		const { record } = change;
 		switch (change.type) {
 			case "hold":
 				this.#metrics.count("holds");
+				this.#broker.broadcastLocal("$node.held", { nodeID: record.nodeID });
 				this.#logger.info(`The key of node '${record.nodeID}' is gone; the node is kept until that is sure.`);
 				return;
 			case "superseded":

@@ -8,6 +8,7 @@ import { type MemberView, memberViews } from "./members.ts";
 import { RegistryMetrics } from "./metrics.ts";
 import type { NoResponders } from "./nats-transporter.ts";
 import { type EtcdDiscovererOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { PendingChecks } from "./pending-checks.ts";
 import { Registrar } from "./registrar.ts";
 import { Requests } from "./requests.ts";
 import { ServiceWeights } from "./service-weights.ts";
@@ -32,6 +33,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	#keys!: KeyLayout;
 	#graceTimer: NodeJS.Timeout | undefined;
 	#quietUntil = 0;
+	#started = false;
 
 	/** @throws Error when an option makes no sense */
 	constructor(options: EtcdDiscovererOptions) {
@@ -73,8 +75,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	override async sendLocalNodeInfo(nodeID?: string): Promise<void> {
 		if (nodeID) return;
 		try {
-			if (this.broker.options.disableBalancer) await this.transit?.tx.makeBalancedSubscriptions();
-			if (this.registrar.isPresent && !this.broker.started) await this.registrar.leave();
+			if (this.#started && !this.broker.started) await this.registrar.leave();
 			else this.registrar.publish();
 		} catch (error) {
 			this.broker.broadcastLocal("$discoverer.error", { error, module: "discoverer", type: "failedSendInfo" });
@@ -148,11 +149,14 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		broker.middlewares.add({
 			name: "EtcdRegistry",
 			// `broker.start()` ends when the node's key is committed; without etcd it does not wait for long.
-			started: () => this.#withinStartTimeout(broker.transit ? this.link.settled() : Promise.resolve())
+			started: () => this.#withinStartTimeout(broker.transit ? this.registrar.settled() : Promise.resolve())
 		});
-		broker.localBus.on("$broker.started", () => this.registrar.announce());
+		broker.localBus.on("$broker.started", () => {
+			this.#started = true;
+			this.registrar.announce();
+		});
 		broker.localBus.on("$services.changed", ({ localService }: { localService: boolean }) => {
-			if (localService && broker.started) this.registrar.publishSoon();
+			if (localService) this.registrar.servicesChanged();
 		});
 	}
 
@@ -160,8 +164,16 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		const { broker, metrics, cluster } = this;
 		const { localBus } = broker;
 		const { membership, suspects } = cluster;
+		const isJudged = (nodeID: string) => Date.now() >= this.#quietUntil && membership.get(nodeID) !== undefined;
+		const checks = new PendingChecks(this.options.suspects.checkAfter, nodeID => {
+			if (isJudged(nodeID)) suspects.check(nodeID);
+		});
 		const requests = new Requests(broker, {
-			answered: nodeID => suspects.answered(nodeID),
+			sent: nodeID => checks.sent(nodeID),
+			over: (nodeID, answered) => {
+				checks.over(nodeID, answered);
+				if (answered) suspects.answered(nodeID);
+			},
 			timedOut: nodeID => membership.get(nodeID) && suspects.timedOut(nodeID),
 			rerouted: () => metrics.count("reroutes")
 		});
@@ -171,8 +183,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		});
 		localBus.on("$transporter.noResponders", (signal: NoResponders) => {
 			const { nodeID, packet } = signal;
-			const quiet = Date.now() < this.#quietUntil;
-			if (packet === "REQ" && nodeID && !quiet && membership.get(nodeID)) suspects.noResponders(nodeID);
+			if (packet === "REQ" && nodeID && isJudged(nodeID)) suspects.noResponders(nodeID);
 			requests.noResponders(signal);
 		});
 		localBus.on("$transporter.lateRequest", () => metrics.count("lateRequests"));

@@ -1,6 +1,6 @@
-import type { ActionHandler, Middleware, Service } from "moleculer";
+import type { Middleware, Service } from "moleculer";
 
-/** Counts the requests that this node's services are working on. */
+/** Counts the requests and events that this node's services are working on. */
 export class InFlight {
 	readonly #counts = new Map<string, number>();
 	readonly #waiters = new Set<() => void>();
@@ -8,18 +8,14 @@ export class InFlight {
 	/** Middleware that counts; it wraps all others. */
 	readonly middleware: Middleware = {
 		name: "EtcdRegistryInFlight",
-		localAction: (next, action) => {
-			const service = action.service?.fullName ?? "";
-			const counted: ActionHandler = async ctx => {
-				this.#add(service, 1);
-				try {
-					return await next.call(action.service as Service, ctx);
-				} finally {
-					this.#add(service, -1);
-				}
-			};
-			return counted;
-		}
+		localAction:
+			(next, { service }) =>
+			ctx =>
+				this.#counted(service, () => next.call(service as Service, ctx)),
+		localEvent:
+			(next, { service }) =>
+			ctx =>
+				this.#counted(service, () => next.call(service as Service, ctx))
 	};
 
 	/** @param service full name of a service; without, all services */
@@ -43,6 +39,16 @@ export class InFlight {
 			const timer = setTimeout(finish, timeout);
 			this.#waiters.add(check);
 		});
+	}
+
+	async #counted<T>(service: Service | undefined, work: () => Promise<T> | T): Promise<T> {
+		const name = service?.fullName ?? "";
+		this.#add(name, 1);
+		try {
+			return await work();
+		} finally {
+			this.#add(name, -1);
+		}
 	}
 
 	#add(service: string, difference: number): void {

@@ -1,10 +1,10 @@
 import type { KeepAliveStream } from "./client.ts";
 
-// Three renewals per lifetime, as etcd's own client does.
-const RENEWALS_PER_TTL = 3;
+// Two renewals fit in a lifetime, and a stalled etcd is noticed before the lease ends: after two intervals at the latest.
+const RENEWALS_PER_TTL = 2.5;
 
 /**
- * Renews a lease three times per TTL and settles when that is over: resolves when etcd says that the lease is gone,
+ * Renews a lease every 0.4 TTL and settles when that is over: resolves when etcd says that the lease is gone,
  * rejects when the stream breaks, when a renewal has no answer by the time of the next one, or with the signal's
  * reason.
  *
@@ -20,6 +20,7 @@ export function keepAlive(
 ): Promise<void> {
 	return new Promise<void>((resolve, reject) => {
 		let answered = true;
+		let settled = false;
 
 		const renew = (): void => {
 			answered = false;
@@ -27,11 +28,14 @@ export function keepAlive(
 		};
 		const tick = (): void => {
 			// After a blocked event loop the answer may wait in the socket: let the poll phase read it first.
-			setImmediate(() => (answered ? renew() : settle(() => reject(new Error("etcd does not answer")))));
+			setImmediate(() => {
+				if (settled) return;
+				if (answered) renew();
+				else settle(() => reject(new Error("etcd does not answer")));
+			});
 		};
 		const timer = setInterval(tick, (ttl * 1000) / RENEWALS_PER_TTL);
 
-		let settled = false;
 		function settle(outcome: () => void): void {
 			if (settled) return;
 			settled = true;

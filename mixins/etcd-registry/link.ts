@@ -137,9 +137,8 @@ export class EtcdLink {
 	async #serve(endpoint: string, onUp: () => void): Promise<never> {
 		const failure = new AbortController();
 		this.#failure = failure;
-		const connection = await EtcdConnection.open(endpoint, this.#options);
+		const connection = await this.#open(endpoint, failure.signal);
 		try {
-			failure.signal.throwIfAborted();
 			const watching = Promise.withResolvers<void>();
 			const work = [
 				this.#holdLease(connection, failure.signal),
@@ -158,6 +157,17 @@ export class EtcdLink {
 			failure.abort(new Error("The connection to etcd was given up"));
 			connection.close();
 		}
+	}
+
+	/** Opens a connection, but does not make `close` wait for one that takes its time. */
+	async #open(endpoint: string, signal: AbortSignal): Promise<EtcdConnection> {
+		const opening = EtcdConnection.open(endpoint, this.#options);
+		const connection = await Promise.race([opening, failed(signal)]).catch(error => {
+			opening.then(late => late.close()).catch(() => {});
+			throw error;
+		});
+		signal.throwIfAborted();
+		return connection;
 	}
 
 	/** Renews the lease, and replaces it when it is gone. */

@@ -44,7 +44,7 @@ export class NatsTransporter extends Transporters.NATS {
 	readonly #age = new RequestAge(sender => this.#clockOffset(sender));
 	#closing = false;
 
-	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a dead server in 20 s */
+	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a silent server within 30 s */
 	constructor(options: NatsTransporterOptions = "nats://localhost:4222") {
 		const given = typeof options === "string" ? { url: options } : options;
 		super({ pingInterval: 10_000, maxPingOut: 2, reconnectTimeWait: 250, reconnectJitter: 250, ...given });
@@ -56,6 +56,7 @@ export class NatsTransporter extends Transporters.NATS {
 			const client: NatsConnection = this.client;
 			client.subscribe(`${this.#inbox}.>`, { callback: (_error, message) => this.#replied(message) });
 			this.#followStatus(client);
+			this.broker.localBus.on("$node.disconnected", ({ node }: { node: { id: string } }) => this.#age.forget(node.id));
 		}
 		await super.onConnected(wasReconnect);
 	}
@@ -88,6 +89,16 @@ export class NatsTransporter extends Transporters.NATS {
 		);
 	}
 
+	// moleculer drops all queue subscriptions before it makes the new ones; requests in between would be lost.
+	override async makeBalancedSubscriptions(): Promise<void> {
+		if (!this.connected) return; // it happens on the reconnect
+		const previous = this.subscriptions;
+		this.subscriptions = [];
+		await super.makeBalancedSubscriptions();
+		await this.client.flush();
+		await Promise.all(previous.map(subscription => subscription.drain()));
+	}
+
 	// The declared signature leaves the third argument out that the base class passes.
 	override async send(topic: string, data: Buffer, meta?: SendMeta): Promise<void> {
 		const packet = meta?.packet;
@@ -104,8 +115,9 @@ export class NatsTransporter extends Transporters.NATS {
 
 	/** Stops taking requests: everything sent before has been received, everything later gets "no responders". */
 	async refuseRequests(): Promise<void> {
-		for (const subscription of this.#requests.splice(0)) subscription.unsubscribe();
-		if (this.connected) await this.client?.flush();
+		// `drain` keeps taking what NATS had already sent; `unsubscribe` would drop it.
+		const requests = this.#requests.splice(0);
+		if (this.connected) await Promise.all(requests.map(subscription => subscription.drain()));
 	}
 
 	/** Whether the NATS server answers within `timeout` milliseconds. */
@@ -125,17 +137,17 @@ export class NatsTransporter extends Transporters.NATS {
 
 	#deadline(timeout: number | null | undefined): MsgHdrs {
 		const deadline = headers();
-		deadline.set(SENDER, encodeURIComponent(this.nodeID));
+		deadline.set(SENDER, encode(this.nodeID));
 		deadline.set(SENT_AT, String(Date.now()));
 		if (timeout && timeout > 0) deadline.set(TIMEOUT, String(timeout));
 		return deadline;
 	}
 
 	async #requested(message: Msg): Promise<void> {
-		const sender = decodeURIComponent(message.headers?.get(SENDER) ?? "");
-		const timeout = Number(message.headers?.get(TIMEOUT) || Number.POSITIVE_INFINITY);
-		const sentAt = Number(message.headers?.get(SENT_AT) ?? Number.NaN);
-		if (sender && !Number.isNaN(sentAt)) {
+		const sender = decode(message.headers?.get(SENDER) ?? "");
+		const timeout = Number(message.headers?.get(TIMEOUT)) || Number.POSITIVE_INFINITY;
+		const sentAt = Number(message.headers?.get(SENT_AT));
+		if (sender && sentAt > 0) {
 			const verdict = this.#age.isOlder(sender, sentAt, timeout);
 			if (verdict === true || (verdict !== false && (await verdict))) {
 				this.logger.warn(`A request of '${sender}' came after its deadline of ${timeout} ms and is not executed.`);

@@ -51,6 +51,8 @@ export interface BackoffOptions {
 }
 
 export interface SuspectOptions {
+	/** A node that owes an answer and says nothing for this long is asked whether it is there at all. Default 40. */
+	checkAfter: number;
 	/** Consecutive unanswered requests after which a node is pinged. Default 3. */
 	timeouts: number;
 	/** How long a ping may take. Default 500. */
@@ -95,6 +97,7 @@ export function resolveOptions(options: EtcdDiscovererOptions): ResolvedOptions 
 		tls,
 		backoff: { base: 100, max: 2000, ...backoff },
 		suspects: {
+			checkAfter: 40,
 			timeouts: 3,
 			pingTimeout: 500,
 			probe: { base: 100, max: 1000 },

@@ -14,6 +14,7 @@ import { NatsTransporter } from "./nats-transporter.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 const REFUSAL_POLL_INTERVAL = 20;
+const START_PAUSE = 100;
 
 /** A service as its mixin publishes it. */
 export interface ServiceRegistration {
@@ -44,6 +45,7 @@ export class Registrar {
 	#detached = false;
 	#scheduled = false;
 	#born = 0;
+	#publishing = Promise.resolve();
 
 	constructor(broker: ServiceBroker, link: EtcdLink, keys: KeyLayout, options: ResolvedOptions, inFlight: InFlight) {
 		this.#broker = broker;
@@ -70,18 +72,31 @@ export class Registrar {
 		this.publish();
 	}
 
-	/** Announces the local services as they are now, once for all changes of this turn of the event loop. */
-	publishSoon(): void {
-		if (this.#scheduled || !this.isPresent) return;
+	/**
+	 * Announces the local services as they are now, once for all changes of this turn of the event loop. Before the
+	 * broker has started it waits a little for more of them, but not for the last: services of other nodes may depend
+	 * on the first, and the last on them.
+	 */
+	servicesChanged(): void {
+		if (this.#scheduled || this.#leaving) return;
 		this.#scheduled = true;
-		setImmediate(() => {
+		const publish = (): void => {
 			this.#scheduled = false;
-			this.publish();
-		});
+			this.announce();
+		};
+		if (this.#announced) setImmediate(publish);
+		else setTimeout(publish, START_PAUSE).unref();
 	}
 
+	/** Writes the node's key as it should be now; whoever reads it can call the services it names. */
 	publish(): void {
-		if (this.isPresent) this.#link.change([this.#nodeKey(this.#announcedInfo(), false)]);
+		this.#publishing = this.#publishing.then(() => this.#publish()).catch(error => this.#reportError(error));
+	}
+
+	/** Resolves when everything announced so far is committed. */
+	async settled(): Promise<void> {
+		await this.#publishing;
+		await this.#link.settled();
 	}
 
 	/** Publishes a service's key; resolves when etcd has committed it, however long that takes. */
@@ -119,11 +134,6 @@ export class Registrar {
 		await this.#settledWithin(this.#options.leaveTimeout);
 		await delay(this.#options.noticeDelay);
 		await this.#inFlight.drained(this.#options.drainTimeout, fullName);
-	}
-
-	/** The service is gone from the broker, or comes back. */
-	serviceStopped(fullName: string): void {
-		this.#stopping.delete(fullName);
 	}
 
 	/** Somebody changed this node's service key: the weight is adopted, everything else is put back. */
@@ -166,10 +176,22 @@ export class Registrar {
 		const deadline = Date.now() + this.#options.drainTimeout;
 		await this.#streamsReceived(deadline);
 		const { tx } = this.#broker.transit ?? {};
-		if (tx instanceof NatsTransporter) await tx.refuseRequests();
+		if (this.#broker.options.disableBalancer) await tx?.makeBalancedSubscriptions();
+		if (tx instanceof NatsTransporter) await tx.refuseRequests().catch(error => this.#reportError(error));
 		const left = await this.#inFlight.drained(Math.max(0, deadline - Date.now()));
 		if (left > 0) this.#broker.logger.warn(`Leaving with ${left} request(s) still in progress.`);
 		await new Promise(resolve => setImmediate(resolve)); // the last responses are sent in this turn
+	}
+
+	async #publish(): Promise<void> {
+		if (!this.isPresent) return;
+		const { transit, options } = this.#broker;
+		if (options.disableBalancer) await transit?.tx.makeBalancedSubscriptions();
+		if (this.isPresent) this.#link.change([this.#nodeKey(this.#announcedInfo(), false)]);
+	}
+
+	#reportError(error: Error): void {
+		this.#broker.broadcastLocal("$discoverer.error", { error, module: "discoverer", type: "failedSendInfo" });
 	}
 
 	async #streamsReceived(deadline: number): Promise<void> {
@@ -187,6 +209,8 @@ export class Registrar {
 
 	#announcedInfo(): NodeInfo {
 		const info = this.#broker.getLocalNodeInfo() as unknown as NodeInfo;
+		const present = new Set(info.services.map(service => String(service.fullName)));
+		for (const name of this.#stopping) if (!present.has(name)) this.#stopping.delete(name); // it has stopped
 		return { ...info, services: info.services.filter(service => !this.#stopping.has(String(service.fullName))) };
 	}
 

@@ -14,7 +14,9 @@ const MAX_REROUTES = 5;
 
 /** What is learnt about nodes from the requests to them. */
 export interface RequestListener {
-	answered(nodeID: string): void;
+	sent(nodeID: string): void;
+	/** A request is over; `answered` by the node itself, or not. */
+	over(nodeID: string, answered: boolean): void;
 	timedOut(nodeID: string): void;
 	rerouted(): void;
 }
@@ -86,16 +88,26 @@ export class Requests {
 		if (!nodeID) return send(ctx);
 
 		const { timeout } = ctx.options;
-		const timer = timeout ? setTimeout(() => this.#listener.timedOut(nodeID), timeout).unref() : undefined;
+		let open = true;
+		const over = (answered: boolean): void => {
+			clearTimeout(timer);
+			if (open) this.#listener.over(nodeID, answered);
+			open = false;
+		};
+		// moleculer leaves the promise of a timed out request pending for ever.
+		const onTimeout = (): void => {
+			over(false);
+			this.#listener.timedOut(nodeID);
+		};
+		const timer = timeout ? setTimeout(onTimeout, timeout).unref() : undefined;
+		this.#listener.sent(nodeID);
 		try {
 			const result = await send(ctx);
-			this.#listener.answered(nodeID);
+			over(true);
 			return result;
 		} catch (error) {
-			if ((error as { nodeID?: string }).nodeID === nodeID) this.#listener.answered(nodeID);
+			over((error as { nodeID?: string }).nodeID === nodeID);
 			throw error;
-		} finally {
-			clearTimeout(timer);
 		}
 	}
 

@@ -26,12 +26,15 @@ export interface NodeControl {
 export class Suspects {
 	readonly #options: SuspectOptions;
 	readonly #nodes: NodeControl;
+	readonly #onChange: (suspects: number) => void;
 	readonly #timeouts = new Map<string, number>();
 	readonly #suspects = new Map<string, AbortController>();
 
-	constructor(options: SuspectOptions, nodes: NodeControl) {
+	/** @param onChange called with the number of suspects when it may have changed */
+	constructor(options: SuspectOptions, nodes: NodeControl, onChange: (suspects: number) => void = () => {}) {
 		this.#options = options;
 		this.#nodes = nodes;
+		this.#onChange = onChange;
 	}
 
 	/** Ids of the nodes that get no calls at present, or are being checked. */
@@ -44,6 +47,13 @@ export class Suspects {
 		if (this.#suspects.has(nodeID)) return;
 		this.#nodes.suspend(nodeID);
 		this.#probe(nodeID, true);
+	}
+
+	/** The node owes an answer: is there anybody? Its silence proves nothing, it may be busy. */
+	async check(nodeID: string): Promise<void> {
+		if (this.#suspects.has(nodeID)) return;
+		const result = await this.#nodes.ping(nodeID, this.#options.pingTimeout);
+		if (result === "noResponders") this.noResponders(nodeID);
 	}
 
 	/** A request to the node had no answer within its time. */
@@ -62,7 +72,7 @@ export class Suspects {
 	forget(nodeID: string): void {
 		this.#timeouts.delete(nodeID);
 		this.#suspects.get(nodeID)?.abort();
-		this.#suspects.delete(nodeID);
+		if (this.#suspects.delete(nodeID)) this.#onChange(this.#suspects.size);
 	}
 
 	stop(): void {
@@ -72,6 +82,7 @@ export class Suspects {
 	async #probe(nodeID: string, suspendedAlready: boolean): Promise<void> {
 		const forgotten = new AbortController();
 		this.#suspects.set(nodeID, forgotten);
+		this.#onChange(this.#suspects.size);
 		let suspended = suspendedAlready;
 		let evicted = false;
 

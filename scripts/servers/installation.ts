@@ -4,10 +4,13 @@ const PACKAGES = {
 	etcd: { debian: "etcd-server", homebrew: "etcd" },
 	mariadbd: { debian: "mariadb-server-core", homebrew: "mariadb" },
 	"redis-server": { debian: "redis-server", homebrew: "redis" },
-	prometheus: { debian: "prometheus", homebrew: "prometheus" }
+	prometheus: { debian: "prometheus", homebrew: "prometheus" },
+	curl: { debian: "curl", homebrew: "curl" },
+	openssl: { debian: "openssl", homebrew: "openssl" },
+	chromium: { debian: "chromium", homebrew: "chromium" }
 };
 
-/** The executable of a server that Notemesh runs against. */
+/** An executable that Notemesh or its tests run: the servers, and tools such as curl for the commands of the README. */
 export type ServerCommand = keyof typeof PACKAGES;
 
 /** The Debian packages that hold these servers. */

@@ -1,8 +1,9 @@
 import { errorTable } from "../../lib/errors.ts";
-import type { Infer } from "../../lib/schema.ts";
+import { type Infer, text } from "../../lib/schema.ts";
 
 export const pingResult = { message: { type: "string" } } as const;
 export const liveResult = { status: { type: "enum", values: ["ok"] } } as const;
+export const docsFile = { $$strict: true, file: text({ maxChars: 128, optional: true }) } as const;
 const check = { type: "enum", values: ["ok", "failed"] } as const;
 export const readyResult = {
 	status: { type: "enum", values: ["ok"] },
@@ -12,9 +13,18 @@ export const readyResult = {
 export const apiError = errorTable({
 	ROUTE_NOT_FOUND: [404, "Not found"],
 	METHOD_NOT_ALLOWED: [405, "Method not allowed"],
+	HOST_MISSING: [400, "The Host header is missing"],
+	MALFORMED_ENCODING: [400, "A query or a form must be percent-encoded UTF-8"],
+	BODY_INCOMPLETE: [400, "The body is incomplete"],
+	BODY_NOT_UTF8: [400, "The body must be UTF-8"],
+	BODY_NOT_JSON: [400, "The body must be valid JSON"],
 	BODY_NOT_AN_OBJECT: [400, "The body must be a JSON object"],
+	BODY_TOO_LARGE: [413, "The body is too large"],
 	UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
-	TOO_MANY_REQUESTS: [429, "Too many requests"]
+	UNSUPPORTED_CONTENT_ENCODING: [415, "The body must not be compressed"],
+	TOO_MANY_REQUESTS: [429, "Too many requests"],
+	/** Requests can not be counted, and are not let in uncounted. */
+	LIMITS_UNAVAILABLE: [503, "Service unavailable"]
 });
 
 /** What `api.ready` found. */
@@ -26,5 +36,7 @@ declare module "../../lib/call.ts" {
 		"api.live": { params: undefined; result: Infer<typeof liveResult> };
 		"api.ready": { params: undefined; result: Readiness };
 		"api.openapi": { params: undefined; result: Record<string, unknown> };
+		/** The page that shows the OpenAPI document, or one of the files that it needs. */
+		"api.docs": { params: Infer<typeof docsFile>; result: Buffer };
 	}
 }

@@ -1,46 +1,54 @@
+import type { RequestListener, Server } from "node:http";
 import type { CallingOptions, Context, Service, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
 import { type Identity, identityError } from "../../lib/identity.ts";
 import { inContext } from "../../lib/observability/current-context.ts";
-import { count } from "../../lib/observability/instruments.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import packageJson from "../../package.json" with { type: "json" };
-import { apiError, type Readiness } from "./api.contract.ts";
+import { type Admission, type Attempt, admission } from "./admission.ts";
+import { apiError, docsFile, type Readiness } from "./api.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
+import { checkMediaType, readBody } from "./body.ts";
+import { docsAsset } from "./docs.ts";
 import { failure, success } from "./envelope.ts";
 import { type Exchange, measure, registerHttpMetrics } from "./http-metrics.ts";
+import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
-import { checkMediaType, requestParams } from "./params.ts";
-import { type RateLimit, rateLimit } from "./rate-limit.ts";
-import { methodsOf, type RouteDefinition, routeOf, routes } from "./routes.ts";
+import { type Params, requestParams, urlencodedFields } from "./params.ts";
+import { splitUrl } from "./request.ts";
+import { allRoutes, matchedRoute, methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
 import { beginTrace, restTracing, traceFailure } from "./trace.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
 
-type RestContext = Context<{ req: IncomingRequest; res: GatewayResponse }>;
+/** A request on its way through the gateway. */
+interface Request extends IncomingRequest {
+	/** The try of a password that it makes. */
+	attempt?: Attempt;
+}
 
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
-	refuseMethod(req: IncomingRequest, res: GatewayResponse): Error;
-	learnRevokedSessions(): Promise<void>;
 	logExchange(req: IncomingRequest, exchange: Exchange): void;
+	routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition;
+	learnRevokedSessions(): Promise<void>;
+	tryToLearnRevokedSessions(): Promise<void>;
 }
 
 interface ApiVars {
+	server: Server;
 	tokens: AccessTokens;
 	revoked: RevokedSessions;
-	limits: { all: RateLimit; guarded: RateLimit };
+	admission: Admission;
 	resync: NodeJS.Timeout;
 }
 
-/** The largest legal note is 64 KiB of text, which JSON may escape to six times as much. */
-const BODY_LIMIT = "512kb";
 /** A revocation whose event was lost is learnt within this time. */
 const RESYNC_MS = 60_000;
 const READY_TIMEOUT_MS = 1000;
@@ -66,43 +74,42 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			{
 				path: "/",
 				aliases: Object.fromEntries(
-					routes.flatMap(route => {
-						const methods = route.method === "GET" ? ["GET", "HEAD"] : [route.method];
-						return methods.map(method => [`${method} ${route.path}`, { ...route, method }]);
-					})
+					allRoutes.flatMap(route =>
+						methodsOf([route]).map(method => [`${method} ${route.path}`, { ...route, method }])
+					)
 				),
 				mappingPolicy: "restrict",
 				mergeParams: false,
 				pathToRegexpOptions: { sensitive: true },
 				authentication: true,
-				bodyParsers: { json: { limit: BODY_LIMIT }, urlencoded: { limit: BODY_LIMIT, extended: false } },
+				bodyParsers: false,
+				use: [admit, readBody],
 
 				async onBeforeCall(
-					this: ApiVars & ApiMethods,
+					this: ApiVars,
 					_ctx: Context,
 					_route: unknown,
-					req: IncomingRequest,
+					req: Request,
 					res: GatewayResponse,
 					alias: RoutedAlias
 				) {
-					// moleculer-web looks OPTIONS up as the method that a preflight asks for, and would run that action.
-					if (req.method !== alias.method) throw this.refuseMethod(req, res);
-					const limit = alias.guarded ? this.limits.guarded : this.limits.all;
-					await limit.count(req.socket.remoteAddress ?? "", res);
-					checkMediaType(req, alias);
-					const { params, body } = req.$params as { params: Record<string, unknown>; body: unknown };
-					req.$params = requestParams(alias.method, params, body, searchOf(req));
+					const { params, body } = req.$params as { params: Params; body: Params };
+					const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
+					req.$params = given;
+					if (alias.attempt === "username" && typeof given.username === "string")
+						req.attempt = await this.admission.attempt(`name ${given.username.trim()}`, req, res);
 				},
 
-				onAfterCall(
+				async onAfterCall(
 					ctx: Context<unknown, Record<string, unknown>>,
 					_route: unknown,
-					req: IncomingRequest,
+					req: Request,
 					_res: unknown,
 					data: unknown
 				) {
 					const { status, location, envelope } = req.$alias as RoutedAlias;
 					const fields = data as Record<string, unknown>;
+					await req.attempt?.succeeded();
 					if (status) ctx.meta.$statusCode = status;
 					if (location) ctx.meta.$location = location(fields);
 					if (envelope === "none") return data;
@@ -114,13 +121,14 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		],
 
 		onError(
-			this: { logger: { error(...args: unknown[]): void } },
-			req: IncomingRequest,
+			this: ApiMethods & { logger: { error(...args: unknown[]): void } },
+			req: Request,
 			res: GatewayResponse,
 			error: unknown
 		) {
 			if (res.headersSent) return;
 			const { status, body, headers } = failure(error);
+			if (status !== 401) req.attempt?.unjudged();
 			if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
@@ -156,43 +164,52 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			}
 		},
 
-		openapi: { handler: () => openapi(routes, packageJson.version) }
+		openapi: { handler: () => openapi(routes, packageJson.version) },
+
+		docs: {
+			params: docsFile,
+			handler(ctx: Context<{ file?: string }, Record<string, unknown>>): Buffer {
+				const { content, type, headers } = docsAsset(ctx.params.file ?? "");
+				Object.assign(ctx.meta, { $responseType: type, $responseHeaders: headers });
+				return content;
+			}
+		}
 	},
 
-	hooks: {
-		after: {
-			/** moleculer-web answers null where no route fits, and only then. */
-			rest(ctx: RestContext, answered: unknown) {
-				if (answered === null) throw this.refuseMethod(ctx.params.req, ctx.params.res);
-				return answered;
-			}
-		},
-		error: { rest: traceFailure }
-	},
+	hooks: { error: { rest: traceFailure } },
 
 	events: {
 		"user.sessionsRevoked"(ctx: Context<{ session_ids: string[] }>) {
 			this.revoked.add(ctx.params.session_ids);
 		},
 		"$services.changed"() {
-			this.learnRevokedSessions();
+			return this.tryToLearnRevokedSessions();
 		}
 	},
 
 	methods: {
+		/** Called by moleculer-web before it listens. */
+		createServer(this: { server: Server; isHTTPS: boolean; httpHandler: RequestListener }) {
+			this.server = httpServer(this.httpHandler, env().CORS_ORIGINS);
+			this.isHTTPS = false;
+		},
+
 		/** Called by moleculer-web on routes with `authentication`. @throws UNAUTHENTICATED, FORBIDDEN */
 		async authenticate(
 			_ctx: Context,
 			_route: unknown,
-			req: IncomingRequest,
-			_res: GatewayResponse,
+			req: Request,
+			res: GatewayResponse,
 			alias: RoutedAlias
 		): Promise<Identity | null> {
 			if (!alias.auth) return null;
 			const token = tokenOf(req);
 			const identity = token ? await this.tokens.verify(token) : null;
+			if (identity && !this.revoked.complete) await this.learnRevokedSessions();
 			if (!identity || this.revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
+			await this.admission.user(identity.id, res);
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
+			if (alias.attempt === "user") req.attempt = await this.admission.attempt(`user ${identity.id}`, req, res);
 			return identity;
 		},
 
@@ -201,60 +218,67 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.sendError(req, res, error);
 		},
 
-		/** The answer for a path that is known under other methods only, or not at all. */
-		refuseMethod(req, res) {
-			const methods = methodsOf(req.parsedUrl as string);
-			if (methods.length === 0) return apiError("ROUTE_NOT_FOUND");
-			res.setHeader("Allow", methods.join(", "));
-			return apiError("METHOD_NOT_ALLOWED");
-		},
-
 		/** One line a request; a quiet one for what machines ask all day. */
 		logExchange(req, { duration, ...exchange }) {
 			const limit = env().SLOW_REQUEST_MS;
 			const isSlow = limit > 0 && duration > limit;
-			const level = isSlow ? "warn" : routeOf(req)?.traced === false ? "debug" : "info";
+			const level = isSlow ? "warn" : matchedRoute(req)?.traced === false ? "debug" : "info";
 			const fields = { ...exchange, duration_ms: Math.round(duration) };
 			inContext(req.$ctx, () => this.logger[level](isSlow ? "Slow request" : "Request", fields));
 		},
 
+		/** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
+		routeOf(req, res) {
+			const found = routesAt(req.parsedUrl);
+			const route = found.find(candidate => methodsOf([candidate]).includes(req.method as string));
+			if (route) return route;
+			if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
+			res.setHeader("Allow", methodsOf(found).join(", "));
+			throw apiError("METHOD_NOT_ALLOWED");
+		},
+
 		async learnRevokedSessions() {
+			this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
+			this.revoked.complete = true;
+		},
+
+		async tryToLearnRevokedSessions() {
 			if (!this.broker.registry.actions.isAvailable("user.revokedSessions")) return;
-			try {
-				this.revoked.add(await call(this.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
-			} catch (error) {
-				this.logger.debug("Revoked sessions are not known yet", error);
-			}
+			await this.learnRevokedSessions().catch(error => this.logger.debug("Revoked sessions are not known yet", error));
 		}
 	},
 
 	created() {
-		const { PORT, HOST, ACCESS_TOKEN_SECONDS, REDIS_URL, RATE_LIMIT_PER_MINUTE, LOGIN_LIMIT_PER_MINUTE } = env();
+		const { PORT, HOST, ACCESS_TOKEN_SECONDS } = env();
 		Object.assign(this.settings, { port: PORT, ip: HOST });
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
 		registerHttpMetrics(this.broker);
-		const limitOf = (name: string, limit: number) => {
-			const onRefusal = () => count(this.broker, "http.ratelimit.refusals.total", { limit: name });
-			return rateLimit({ name, limit, redisUrl: REDIS_URL, onRefusal });
-		};
-		this.limits = { all: limitOf("all", RATE_LIMIT_PER_MINUTE), guarded: limitOf("guarded", LOGIN_LIMIT_PER_MINUTE) };
+		this.admission = admission(env(), this.broker);
 	},
 
 	started() {
-		this.resync = setInterval(() => this.learnRevokedSessions(), RESYNC_MS);
+		this.resync = setInterval(() => this.tryToLearnRevokedSessions(), RESYNC_MS);
 	},
 
 	stopped() {
 		clearInterval(this.resync);
-		this.limits.all.close();
-		this.limits.guarded.close();
+		this.admission.close();
 	}
 };
 
-function searchOf(req: IncomingRequest): URLSearchParams {
-	const { url = "" } = req;
-	return new URLSearchParams(url.includes("?") ? url.slice(url.indexOf("?") + 1) : "");
+/** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
+function admit(
+	this: ApiVars & ApiMethods,
+	req: IncomingRequest,
+	res: GatewayResponse,
+	next: (error?: unknown) => void
+): void {
+	const [route] = routesAt(req.parsedUrl);
+	this.admission
+		.request(req, res, route)
+		.then(() => checkMediaType(req, this.routeOf(req, res)))
+		.then(next, next);
 }
 
 export default ApiService;

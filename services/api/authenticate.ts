@@ -1,9 +1,16 @@
 import type { IncomingMessage } from "node:http";
 
-/** The access token of a request: `Authorization: Bearer`, else the cookie `jwt`. Never the query: URLs end up in logs. */
+/** Where a browser says that a request comes from, as long as no other site's page has made it. */
+const OWN_SITES: readonly unknown[] = [undefined, "same-origin", "none"];
+
+/**
+ * The access token of a request: `Authorization: Bearer`, else the cookie `jwt`. Never the query: URLs end up in logs. A
+ * browser sends cookies along whoever makes it send the request; so a page of another site can not use them.
+ */
 export function tokenOf(req: IncomingMessage): string | undefined {
 	const { authorization, cookie } = req.headers;
 	if (authorization !== undefined) return /^Bearer ([\w.~+/-]+=*)$/i.exec(authorization)?.[1];
+	if (!OWN_SITES.includes(req.headers["sec-fetch-site"])) return undefined;
 	return cookie
 		?.split(";")
 		.map(pair => pair.trim())
@@ -13,6 +20,8 @@ export function tokenOf(req: IncomingMessage): string | undefined {
 
 /** The sessions that ended while access tokens of theirs may still be valid. */
 export class RevokedSessions {
+	/** Whether the sessions that ended before this process began are known, too: until then no token can be trusted. */
+	complete = false;
 	readonly #ends = new Map<string, number>();
 	readonly #seconds: number;
 

@@ -66,8 +66,14 @@ const UNAVAILABLE = new Set([
 	"SERVICE_NOT_FOUND",
 	"SERVICE_NOT_AVAILABLE",
 	"ERR_SERVICE_UNAVAILABLE",
-	"REQUEST_REJECTED"
+	"REQUEST_REJECTED",
+	"QUEUE_FULL"
 ]);
+/** moleculer's type for a call that the time left for its request did not allow any more. */
+const TOO_LATE = "REQUEST_SKIPPED";
+
+/** A body of a hundred thousand unknown fields is not answered with megabytes. */
+const MAX_FIELD_ERRORS = 100;
 
 /**
  * Maps an error to its HTTP form, the one place where this is done. 4xx keep their message; anything else becomes one
@@ -75,7 +81,7 @@ const UNAVAILABLE = new Set([
  */
 export function failure(error: unknown): Failure {
 	const { code, status, type, message, data } = (typeof error === "object" && error !== null ? error : {}) as AnyError;
-	const given = Number(typeof code === "number" ? code : status);
+	const given = type === TOO_LATE ? 504 : Number(typeof code === "number" ? code : status);
 	const known = typeof type === "string" && UNAVAILABLE.has(type) ? 503 : given;
 
 	const envelopeCode = (typeof type === "string" && byType[type]) || byStatus[known];
@@ -103,11 +109,12 @@ function publicData(code: number, data: unknown): unknown {
 /** The broken rules, without the values that broke them: a refused password must not come back in an answer. */
 function fieldErrors(data: unknown): FieldError[] {
 	if (!Array.isArray(data)) return [];
-	return (data as (FieldError & { actual?: unknown })[]).flatMap(({ field, type, message, actual }) =>
+	const errors = (data as (FieldError & { actual?: unknown })[]).flatMap(({ field, type, message, actual }) =>
 		type === "objectStrict" && !field
 			? String(actual)
 					.split(", ")
 					.map(name => ({ field: name, type, message: `The '${name}' field is not known here.` }))
 			: [{ field, type, message }]
 	);
+	return errors.slice(0, MAX_FIELD_ERRORS);
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServiceBroker } from "moleculer";
 import { count, observe, register } from "../../lib/observability/instruments.ts";
-import { routeOf } from "./routes.ts";
+import { matchedRoute } from "./routes.ts";
 import { UNMATCHED } from "./trace.ts";
 
 /** What a client may ask for that the API has no route for: the methods count as one. */
@@ -24,14 +24,7 @@ export function registerHttpMetrics(broker: ServiceBroker): void {
 			description: "Time from an HTTP request to the end of its answer, in milliseconds",
 			labelNames: ["method", "route"]
 		},
-		{ type: "gauge", name: "http.requests.active", description: "HTTP requests under way", known: [{}] },
-		{
-			type: "counter",
-			name: "http.ratelimit.refusals.total",
-			description: "HTTP requests refused by a rate limit",
-			labelNames: ["limit"],
-			known: [{ limit: "all" }, { limit: "guarded" }]
-		}
+		{ type: "gauge", name: "http.requests.active", description: "HTTP requests under way", known: [{}] }
 	]);
 }
 
@@ -56,7 +49,7 @@ export function measure(
 	onEnd: (exchange: Exchange) => void
 ): void {
 	const started = performance.now();
-	const route = routeOf(req);
+	const route = matchedRoute(req);
 	const labels = { method: route ? String(req.method) : OTHER, route: route?.path ?? UNMATCHED };
 	count(broker, "http.requests.active");
 	res.once("close", () => {

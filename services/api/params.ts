@@ -1,56 +1,78 @@
-import type { IncomingMessage } from "node:http";
-import { fieldError } from "../../lib/errors.ts";
+import { type FieldError, validationError } from "../../lib/errors.ts";
 import { apiError } from "./api.contract.ts";
 
-type Params = Record<string, unknown>;
+/** Fields by name, as a request brings them. */
+export type Params = Record<string, unknown>;
+
+/** What a request is made of. */
+interface RequestParts {
+	path: Params;
+	query: Params;
+	body: Params;
+}
+
+interface Route {
+	method: string;
+	/** The schema of the action; a route without one takes no field. */
+	params?: Readonly<Record<string, unknown>>;
+}
 
 const WITH_BODY: readonly string[] = ["POST", "PUT"];
-const JSON_TYPE = /^application\/json\s*(;|$)/i;
-const FORM_TYPE = /^application\/x-www-form-urlencoded\s*(;|$)/i;
 
 /**
- * Refuses a body that a route does not take, before anything reads it.
- * @throws UNSUPPORTED_MEDIA_TYPE
+ * The parameters of an action from a request: the path's, and the body's or the query's by method. Refused here is what
+ * the action's own schema can not see: a field in the wrong place, and a list or an object, since every field of this
+ * API is one value.
+ * @throws VALIDATION_ERROR
  */
-export function checkMediaType(req: IncomingMessage, route: { method: string; form?: true }): void {
-	const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
-	if (!hasBody || !WITH_BODY.includes(route.method)) return;
+export function requestParams(route: Route, { path, query, body }: RequestParts): Params {
+	const withBody = WITH_BODY.includes(route.method);
+	const [given, misplaced] = withBody ? [body, query] : [query, body];
+	// "__proto__" would change what the object is instead of being a field of it.
+	const isKnown = (name: string) => route.params !== undefined && name !== "__proto__" && !Object.hasOwn(path, name);
 
-	const type = req.headers["content-type"] ?? "";
-	if (!JSON_TYPE.test(type) && !(route.form && FORM_TYPE.test(type))) throw apiError("UNSUPPORTED_MEDIA_TYPE");
+	const unknown = [...Object.keys(misplaced), ...Object.keys(given).filter(name => !isKnown(name))];
+	const nested = Object.keys(given).filter(name => isKnown(name) && typeof given[name] === "object" && given[name]);
+	const errors = [...unknown.map(unknownField), ...nested.map(nestedField)];
+	if (errors.length > 0) throw validationError(errors);
+
+	return withBody ? { ...given, ...numeric(route, path) } : numeric(route, { ...given, ...path });
 }
 
 /**
- * The parameters of an action from a request: the path's, and the body's or the query's by method. A field in the other
- * place, or one that the path gives too, is refused like any unknown field.
- * @throws BODY_NOT_AN_OBJECT, VALIDATION_ERROR
+ * The fields of a query or a form. A name that is given more than once becomes a list.
+ * @throws MALFORMED_ENCODING where the text is not percent-encoded UTF-8: reading on would put other characters in its place
  */
-export function requestParams(method: string, path: Params, body: unknown, search: URLSearchParams): Params {
-	const query = queryParams(search);
-	if (!WITH_BODY.includes(method)) return merged(path, query);
-
-	refuseFields(Object.keys(query));
-	if (body !== undefined && (typeof body !== "object" || body === null || Array.isArray(body)))
-		throw apiError("BODY_NOT_AN_OBJECT");
-	return merged(path, (body ?? {}) as Params);
-}
-
-/** A name that is given more than once becomes a list, which no schema takes for one value. */
-function queryParams(search: URLSearchParams): Params {
+export function urlencodedFields(text: string): Params {
+	try {
+		decodeURIComponent(text);
+	} catch {
+		throw apiError("MALFORMED_ENCODING");
+	}
+	const pairs = Map.groupBy(new URLSearchParams(text), ([name]) => name);
 	return Object.fromEntries(
-		[...new Set(search.keys())].map(name => {
-			const values = search.getAll(name);
-			return [name, values.length === 1 ? values[0] : values];
+		Array.from(pairs, ([name, [first, ...more]]) => [
+			name,
+			more.length > 0 ? [first, ...more].map(pair => pair?.[1]) : first?.[1]
+		])
+	);
+}
+
+/** Numbers come as text in a URL. Other spellings of a number ("07", "1e3", "0x7") stay text, which its rule refuses. */
+function numeric({ params = {} }: Route, fields: Params): Params {
+	const isNumber = (name: string) => (params[name] as { type?: string } | undefined)?.type === "number";
+	return Object.fromEntries(
+		Object.entries(fields).map(([name, text]) => {
+			const number = Number(text);
+			return [name, isNumber(name) && Number.isFinite(number) && String(number) === text ? number : text];
 		})
 	);
 }
 
-function merged(path: Params, given: Params): Params {
-	// "__proto__" would change what the object is instead of being a field of it.
-	refuseFields(Object.keys(given).filter(name => name === "__proto__" || Object.hasOwn(path, name)));
-	return { ...given, ...path };
+function unknownField(field: string): FieldError {
+	return { field, type: "objectStrict", message: `The '${field}' field is not known here.` };
 }
 
-function refuseFields([name]: string[]): void {
-	if (name !== undefined) throw fieldError(name, "objectStrict", `The '${name}' field is not known here.`);
+function nestedField(field: string): FieldError {
+	return { field, type: "single", message: `The '${field}' field must be a single value.` };
 }

@@ -1,51 +1,135 @@
 import type { ServerResponse } from "node:http";
-import { Redis } from "ioredis";
-import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from "rate-limiter-flexible";
+import { Redis, type RedisOptions } from "ioredis";
+import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import { apiError } from "./api.contract.ts";
 
-const WINDOW_SECONDS = 60;
+/** A Redis that hangs must not hold a request for longer. */
+const REDIS_TIMEOUT_MS = 250;
 
-/** Counts requests of one kind by client address, over all api nodes where they share a Redis. */
-export interface RateLimit {
-	/** Counts one request and writes the `X-RateLimit-*` headers. @throws TOO_MANY_REQUESTS past the limit */
-	count(address: string, res: ServerResponse): Promise<void>;
+/** What limits do while Redis is away. */
+export type WithoutRedis = "memory" | "open" | "closed";
+
+/** What may happen to a limit that an operator should know. */
+export interface LimitEvents {
+	/** A request was refused. */
+	refused(limit: string): void;
+	/** Redis did not answer, so that the {@link WithoutRedis} rule was applied. */
+	degraded(limit: string, rule: WithoutRedis): void;
+	/** Redis was reached or lost. */
+	storeUp(up: boolean): void;
+}
+
+interface LimitRule {
+	/** Names the counter; limits with other names count apart. */
+	name: string;
+	/** How many a window; 0 turns the limit off. */
+	points: number;
+	/** Length of the window in seconds, from the first one counted. */
+	seconds: number;
+}
+
+/** How a key stands after it was counted. */
+export interface Count {
+	allowed: boolean;
+	remaining: number;
+	/** Seconds until the window ends. */
+	seconds: number;
+}
+
+/** Counts by key, over all api nodes where they share a Redis. Every method is one atomic step. */
+export interface Limit {
+	readonly rule: LimitRule;
+	/** Counts one. @throws LIMITS_UNAVAILABLE without Redis where the rule is "closed" */
+	count(key: string): Promise<Count>;
+	/** Takes one back. */
+	giveBack(key: string): Promise<void>;
+	/** Forgets a key. */
+	forget(key: string): Promise<void>;
+}
+
+export interface Limits {
+	/** Makes a limit; undefined where it is turned off. */
+	limit(rule: LimitRule): Limit | undefined;
 	close(): void;
 }
 
 interface Options {
-	/** Names the counter; limits with other names count apart. */
-	name: string;
-	/** Requests a minute and address; 0 turns the limit off. */
-	limit: number;
-	/** Empty: count in this process only. */
-	redisUrl: string;
-	/** Called for each refused request. */
-	onRefusal: () => void;
+	/** How to reach Redis; undefined: count in this process only. */
+	redis: (RedisOptions & { url: string }) | undefined;
+	withoutRedis: WithoutRedis;
+	events: LimitEvents;
 }
 
-/** Makes a limit. While Redis is away each node counts for itself, so a limit neither opens nor blocks everybody. */
-export function rateLimit({ name, limit, redisUrl, onRefusal }: Options): RateLimit {
-	if (limit === 0) return { count: async () => {}, close: () => {} };
-
-	const options = { keyPrefix: `limit:${name}`, points: limit, duration: WINDOW_SECONDS };
-	const memory = new RateLimiterMemory(options);
-	const redis = redisUrl ? new Redis(redisUrl, { enableOfflineQueue: false, maxRetriesPerRequest: 1 }) : undefined;
-	// Without a listener ioredis prints each failed attempt; the insurance limiter is what a failure means here.
-	redis?.on("error", () => {});
-	const limiter = redis ? new RateLimiterRedis({ ...options, storeClient: redis, insuranceLimiter: memory }) : memory;
+/** Makes the limits of an api node, which share one connection to Redis. */
+export function rateLimits({ redis: server, withoutRedis, events }: Options): Limits {
+	const redis = server && connect(server, events);
+	const unlimited: Count = { allowed: true, remaining: 0, seconds: 0 };
 
 	return {
-		async count(address, res) {
-			const state = await limiter.consume(address).catch((refusal: RateLimiterRes) => refusal);
-			const seconds = Math.ceil(state.msBeforeNext / 1000);
-			res.setHeader("X-RateLimit-Limit", limit);
-			res.setHeader("X-RateLimit-Remaining", Math.max(0, state.remainingPoints));
-			res.setHeader("X-RateLimit-Reset", seconds);
-			if (state.consumedPoints <= limit) return;
-			onRefusal();
-			res.setHeader("Retry-After", seconds);
-			throw apiError("TOO_MANY_REQUESTS");
+		limit(rule) {
+			if (rule.points === 0) return undefined;
+			const options = { keyPrefix: `limit:${rule.name}`, points: rule.points, duration: rule.seconds };
+			const memory = new RateLimiterMemory(options);
+			const shared = redis && new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
+
+			const consume = async (limiter: RateLimiterMemory | RateLimiterRedis, key: string): Promise<Count> => {
+				try {
+					return countOf(await limiter.consume(key), true);
+				} catch (refusal) {
+					if (!(refusal instanceof RateLimiterRes)) throw refusal;
+					events.refused(rule.name);
+					return countOf(refusal, false);
+				}
+			};
+
+			/** Changes the counter in Redis and, where Redis may fail, also that of this node, which then stands in. */
+			const change = async (work: (limiter: RateLimiterMemory | RateLimiterRedis) => Promise<unknown>) => {
+				await Promise.allSettled([memory, shared].map(limiter => limiter && work(limiter)));
+			};
+
+			return {
+				rule,
+				async count(key) {
+					if (!shared) return consume(memory, key);
+					try {
+						return await consume(shared, key);
+					} catch {
+						events.degraded(rule.name, withoutRedis);
+					}
+					if (withoutRedis === "closed") throw apiError("LIMITS_UNAVAILABLE");
+					return withoutRedis === "open" ? unlimited : consume(memory, key);
+				},
+				giveBack: key => change(limiter => limiter.reward(key)),
+				forget: key => change(limiter => limiter.delete(key))
+			};
 		},
 		close: () => redis?.disconnect()
 	};
+}
+
+/** Refuses a request that was one too many. @throws TOO_MANY_REQUESTS */
+export function refuseBeyond({ allowed, seconds }: Count, res: ServerResponse): void {
+	if (allowed) return;
+	res.setHeader("Retry-After", Math.max(1, seconds));
+	throw apiError("TOO_MANY_REQUESTS");
+}
+
+function connect({ url, ...options }: RedisOptions & { url: string }, events: LimitEvents): Redis {
+	const redis = new Redis(url, {
+		...options,
+		enableOfflineQueue: false,
+		maxRetriesPerRequest: 1,
+		commandTimeout: REDIS_TIMEOUT_MS,
+		connectTimeout: 2000,
+		retryStrategy: attempt => Math.min(attempt * 100, 1000)
+	});
+	redis.on("ready", () => events.storeUp(true));
+	redis.on("close", () => events.storeUp(false));
+	// Without a listener ioredis prints each failed attempt; `degraded` is what a failure means here.
+	redis.on("error", () => {});
+	return redis;
+}
+
+function countOf({ remainingPoints, msBeforeNext }: RateLimiterRes, allowed: boolean): Count {
+	return { allowed, remaining: Math.max(0, remainingPoints), seconds: Math.ceil(msBeforeNext / 1000) };
 }

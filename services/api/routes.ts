@@ -1,8 +1,10 @@
+import type { IncomingMessage } from "node:http";
 import type { Actions } from "../../lib/call.ts";
 import type { Role } from "../../lib/identity.ts";
 import * as note from "../note/note.contract.ts";
 import * as user from "../user/user.contract.ts";
 import * as api from "./api.contract.ts";
+import { splitUrl } from "./request.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -32,6 +34,8 @@ export interface RouteDefinition {
 	traced?: false;
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
+	/** The parameter that names whose password is tried; "user": the signed-in user's. Wrong ones are backed off from. */
+	attempt?: "username" | "user";
 }
 
 export const routes: readonly RouteDefinition[] = [
@@ -68,7 +72,8 @@ export const routes: readonly RouteDefinition[] = [
 		result: user.tokensResult,
 		form: true,
 		envelope: "tokens",
-		guarded: true
+		guarded: true,
+		attempt: "username"
 	},
 	{
 		method: "POST",
@@ -96,7 +101,9 @@ export const routes: readonly RouteDefinition[] = [
 		action: "user.changePassword",
 		summary: "Change the password and end every login",
 		auth: true,
-		params: user.changePassword
+		params: user.changePassword,
+		guarded: true,
+		attempt: "user"
 	},
 	{
 		method: "POST",
@@ -174,32 +181,47 @@ export const routes: readonly RouteDefinition[] = [
 	}
 ];
 
-/** The methods that a path answers to, none for an unknown path. HEAD goes with GET. */
-export function methodsOf(path: string): string[] {
-	const methods = routesOf(path).map(route => route.method);
-	return [...new Set(methods.flatMap(method => (method === "GET" ? ["GET", "HEAD"] : [method])))];
-}
+/** The page that shows the document to people, and its files: served like the routes, but no part of the API. */
+export const docsRoutes: readonly RouteDefinition[] = ["/docs", "/docs/:file"].map(path => ({
+	method: "GET",
+	path,
+	action: "api.docs",
+	summary: "The API's documentation",
+	auth: false,
+	params: api.docsFile,
+	envelope: "none"
+}));
 
-const known = new WeakMap<object, RouteDefinition | undefined>();
+export const allRoutes: readonly RouteDefinition[] = [...routes, ...docsRoutes];
 
-/** The route of a request, undefined where it has none. */
-export function routeOf(req: { method?: string | undefined; url?: string | undefined }): RouteDefinition | undefined {
-	if (known.has(req)) return known.get(req);
-	const [path = ""] = (req.url ?? "").split("?", 1);
-	const method = req.method === "HEAD" ? "GET" : req.method;
-	const fitting = routesOf(path).filter(route => route.method === method);
-	// A template with fewer parameters says more: /v1/note/query before /v1/note/:note_id.
-	const route = fitting.sort((a, b) => a.path.split(":").length - b.path.split(":").length)[0];
-	known.set(req, route);
-	return route;
-}
-
-function routesOf(path: string): RouteDefinition[] {
+/** The routes of a path, none for an unknown one. A path without parameters goes before one with them. */
+export function routesAt(path: string): RouteDefinition[] {
 	const asked = path.replace(/(.)\/$/, "$1").split("/");
-	return routes.filter(({ path: template }) => {
-		const parts = template.split("/");
+	const matches = (pattern: string) => {
+		const parts = pattern.split("/");
 		return (
 			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
 		);
-	});
+	};
+	const exact = allRoutes.filter(route => route.path === asked.join("/"));
+	return exact.length > 0 ? exact : allRoutes.filter(route => matches(route.path));
+}
+
+/** The methods that routes answer to. HEAD goes with GET. */
+export function methodsOf(routes: readonly RouteDefinition[]): string[] {
+	return routes.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+}
+
+const matched = new WeakMap<object, RouteDefinition | undefined>();
+
+/** The route of a request, undefined where path or method are unknown. Looked up once. */
+export function matchedRoute(req: IncomingMessage): RouteDefinition | undefined {
+	if (!matched.has(req)) {
+		const found = routesAt(splitUrl(req).path);
+		matched.set(
+			req,
+			found.find(route => methodsOf([route]).includes(req.method ?? ""))
+		);
+	}
+	return matched.get(req);
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CallingOptions, Context } from "moleculer";
 import { newId, parseTraceparent } from "../../lib/observability/trace-context.ts";
 import { failure } from "./envelope.ts";
-import { routeOf } from "./routes.ts";
+import { matchedRoute } from "./routes.ts";
 
 /** What stands for the path where no route fits: names and metrics must not grow with what clients invent. */
 export const UNMATCHED = "unmatched";
@@ -15,7 +15,7 @@ export const UNMATCHED = "unmatched";
 export function beginTrace(options: CallingOptions, req: IncomingMessage, { trusted }: { trusted: boolean }): void {
 	const incoming = trusted ? parseTraceparent(String(req.headers.traceparent ?? "")) : undefined;
 	const { traceID, id, sampled } = incoming ?? { traceID: newId() };
-	const traced = routeOf(req)?.traced !== false;
+	const traced = matchedRoute(req)?.traced !== false;
 	// moleculer-web sets what the client sent as X-Request-ID, which is not an id that we trust.
 	delete options.requestID;
 	options.parentSpan = { traceID, id, sampled: traced ? sampled : false } as CallingOptions["parentSpan"];
@@ -39,7 +39,7 @@ function exchangeOf(ctx: Context) {
 }
 
 function templateOf(ctx: Context): string {
-	return routeOf(exchangeOf(ctx).req)?.path ?? UNMATCHED;
+	return matchedRoute(exchangeOf(ctx).req)?.path ?? UNMATCHED;
 }
 
 /** Adds the status of a failure to the root span, which ends before the answer is written. */

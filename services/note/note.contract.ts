@@ -1,5 +1,5 @@
 import { errorTable } from "../../lib/errors.ts";
-import { type Infer, id, text } from "../../lib/schema.ts";
+import { type Infer, id, integer, text } from "../../lib/schema.ts";
 
 const title = { minChars: 1, maxChars: 128 } as const;
 /** 65535 bytes are what a MySQL TEXT column holds. */
@@ -12,13 +12,13 @@ export const updateNote = {
 	note_id: id,
 	title: text({ ...title, optional: true }),
 	content: text({ ...content, optional: true }),
-	version: { type: "number", integer: true, min: 1, max: Number.MAX_SAFE_INTEGER, optional: true }
+	version: integer({ min: 1, max: Number.MAX_SAFE_INTEGER, optional: true })
 } as const;
 export const queryNotes = {
 	$$strict: true,
 	search_key: text({ minChars: 1, maxChars: 128, optional: true }),
-	offset: { type: "number", integer: true, min: 0, max: Number.MAX_SAFE_INTEGER, convert: true, optional: true },
-	limit: { type: "number", integer: true, min: 1, max: 100, convert: true, optional: true },
+	offset: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, optional: true }),
+	limit: integer({ min: 1, max: 100, optional: true }),
 	cursor: text({ minChars: 1, maxChars: 64, optional: true })
 } as const;
 export const manyNotes = { $$strict: true, note_ids: { type: "array", items: id, min: 1, max: 1000 } } as const;

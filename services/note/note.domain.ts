@@ -19,9 +19,12 @@ export interface Author {
 
 export const DEFAULT_LIMIT = 10;
 
-/** The form in which texts are compared by search: case does not count, neither does how an accent is composed. */
+/**
+ * The form in which texts are compared by search: case does not count, neither does how an accent is composed. Letter by
+ * letter, so that a part of a text is found in it: lower case alone gives a sigma at the end of a key its final form.
+ */
 export function fold(text: string): string {
-	return text.normalize("NFC").toLowerCase();
+	return text.toLowerCase().replaceAll("ς", "σ").normalize("NFC");
 }
 
 /** What is written for a note's texts: each text and its folded copy, and nothing for a text that is not given. */

@@ -10,12 +10,11 @@ import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
-import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present, type StoredNote } from "./note.domain.ts";
+import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
 import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
 interface NoteMethods extends DbMethods<{ note: NoteTable }> {
-	authorsOf(ctx: Context, notes: readonly StoredNote[]): Promise<Map<number, Author>>;
-	presented(ctx: Context, note: StoredNote | null): Promise<contract.Note>;
+	authorsOf(ctx: Context, userIds: readonly number[]): Promise<Map<number, Author>>;
 }
 
 interface NoteVars {
@@ -43,8 +42,11 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			visibility: "published",
 			params: contract.createNote,
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
-				const note = await this.notes.insert(identityOf(ctx).id, ctx.params);
-				return this.presented(ctx, note);
+				const { id } = identityOf(ctx);
+				// Asked before the write: whoever gets an error must be free to try again.
+				const authors = await this.authorsOf(ctx, [id]);
+				const note = await this.notes.insert(id, ctx.params);
+				return present(note, authors.get(id));
 			}
 		},
 
@@ -66,7 +68,10 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					limit: limit + 1
 				});
 				const page = rows.slice(0, limit);
-				const authors = await this.authorsOf(ctx, page);
+				const authors = await this.authorsOf(
+					ctx,
+					page.map(note => note.user_id)
+				);
 				const last = rows.length > limit ? page.at(-1) : undefined;
 				return {
 					total,
@@ -80,7 +85,11 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			visibility: "published",
 			params: contract.noteById,
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<contract.Note> {
-				return this.presented(ctx, await this.notes.find(identityOf(ctx).id, ctx.params.note_id));
+				const { id } = identityOf(ctx);
+				const note = await this.notes.find(id, ctx.params.note_id);
+				if (!note) throw noteError("NOTE_NOT_FOUND");
+				const authors = await this.authorsOf(ctx, [id]);
+				return present(note, authors.get(id));
 			}
 		},
 
@@ -89,7 +98,10 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			params: contract.manyNotes,
 			async handler(ctx: Context<contract.ManyNotes>): Promise<contract.Note[]> {
 				const notes = await this.notes.findMany(ctx.params.note_ids);
-				const authors = await this.authorsOf(ctx, notes);
+				const authors = await this.authorsOf(
+					ctx,
+					notes.map(note => note.user_id)
+				);
 				return notes.map(note => present(note, authors.get(note.user_id)));
 			}
 		},
@@ -102,11 +114,13 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 				if (texts.title === undefined && texts.content === undefined)
 					throw fieldError("title", "required", "One of the fields 'title' and 'content' is required.");
 
-				const userId = identityOf(ctx).id;
-				const updated = await this.notes.update(userId, note_id, texts, version);
-				const note = await this.notes.find(userId, note_id);
-				if (!updated && note) throw noteError("NOTE_VERSION_CONFLICT", { version: note.version });
-				return this.presented(ctx, note);
+				const { id } = identityOf(ctx);
+				const authors = await this.authorsOf(ctx, [id]);
+				const updated = await this.notes.update(id, note_id, texts, version);
+				const note = await this.notes.find(id, note_id);
+				if (!note) throw noteError("NOTE_NOT_FOUND");
+				if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: note.version });
+				return present(note, authors.get(id));
 			}
 		},
 
@@ -123,17 +137,11 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 
 	methods: {
 		/** The authors of notes, by one call whatever the number of notes. */
-		async authorsOf(ctx: Context, notes: readonly StoredNote[]) {
-			const user_ids = [...new Set(notes.map(note => note.user_id))];
+		async authorsOf(ctx: Context, userIds: readonly number[]) {
+			const user_ids = [...new Set(userIds)];
 			if (user_ids.length === 0) return new Map();
 			const users = await call(ctx, "user.mget", { user_ids });
 			return new Map(users.map(user => [user.user_id, user]));
-		},
-
-		async presented(ctx: Context, note: StoredNote | null) {
-			if (!note) throw noteError("NOTE_NOT_FOUND");
-			const authors = await this.authorsOf(ctx, [note]);
-			return present(note, authors.get(note.user_id));
 		}
 	},
 

@@ -1,4 +1,14 @@
-import { col, fn, literal, type Model, type ModelStatic, Op, type WhereOptions, where } from "sequelize";
+import {
+	col,
+	fn,
+	literal,
+	type Model,
+	type ModelStatic,
+	Op,
+	type Sequelize,
+	type WhereOptions,
+	where
+} from "sequelize";
 import type { NoteCreation, NoteRow } from "../../models/note.model.ts";
 import { fold, type StoredNote, writtenTexts } from "./note.domain.ts";
 
@@ -44,7 +54,7 @@ export function noteStore(notes: NoteTable) {
 		/** The notes that contain `searchKey` literally, newest first, and how many there are in all. */
 		async page(userId: number, searchKey: string | undefined, { before, offset, limit }: Page) {
 			const matching: WhereOptions = searchKey
-				? { ...ownedBy(userId), [Op.or]: containing(searchKey) }
+				? { ...ownedBy(userId), [Op.or]: containing(notes, searchKey) }
 				: ownedBy(userId);
 			const older: WhereOptions = before ? { [Op.and]: [matching, { id: { [Op.lt]: before } }] } : matching;
 			const [total, rows] = await Promise.all([
@@ -82,7 +92,8 @@ function stored(row: StoredNote): StoredNote {
 }
 
 /** INSTR on the folded copies: the key is literal text on every database, with no pattern characters to escape. */
-function containing(searchKey: string) {
-	const key = fold(searchKey);
+function containing(notes: NoteTable, searchKey: string) {
+	// A plain argument of fn() comes out with every "$" doubled.
+	const key = literal((notes.sequelize as Sequelize).escape(fold(searchKey)));
 	return ["title_folded", "content_folded"].map(column => where(fn("INSTR", col(column), key), Op.gt, 0));
 }

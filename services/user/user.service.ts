@@ -19,12 +19,12 @@ import { userError } from "./user.contract.ts";
 import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
 import { hashPassword, type PasswordCheck, passwordCheck } from "./user.passwords.ts";
 import { type SessionStore, type SessionTable, sessionStore } from "./user.sessions.ts";
-import { type UserStore, type UserTable, userStore } from "./user.store.ts";
+import { type UserSecret, type UserStore, type UserTable, userStore } from "./user.store.ts";
 
 interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }> {
-	idOfCredentials(credentials: contract.Credentials): Promise<number>;
+	userOfCredentials(credentials: contract.Credentials): Promise<UserSecret>;
 	hashOfNewPassword(field: string, password: string): Promise<string>;
-	openSession(userId: number): Promise<contract.Tokens>;
+	openSession(user: UserSecret): Promise<contract.Tokens>;
 	tokens(userId: number, sessionId: string, refresh: string): Promise<contract.Tokens>;
 	endSession(ctx: Context, id: string): Promise<void>;
 	changeAndEndSessions(
@@ -79,14 +79,15 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			visibility: "public",
 			params: contract.credentials,
 			async handler(ctx: Context<contract.Credentials>) {
-				return { user_id: await this.idOfCredentials(ctx.params) };
+				const user = await this.userOfCredentials(ctx.params);
+				return { user_id: user.id };
 			}
 		},
 
 		login: {
 			params: contract.credentials,
 			async handler(ctx: Context<contract.Credentials>): Promise<contract.Tokens> {
-				return this.openSession(await this.idOfCredentials(ctx.params));
+				return this.openSession(await this.userOfCredentials(ctx.params));
 			}
 		},
 
@@ -129,10 +130,13 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 				const { old_password, new_password } = ctx.params;
 				const { id } = identityOf(ctx);
 				const user = await this.users.passwordOfId(id);
-				if (!(await this.passwordMatches(user?.password_hash, old_password))) throw userError("WRONG_CREDENTIALS");
+				const matches = await this.passwordMatches(user?.password_hash, old_password);
+				if (!user || !matches) throw userError("WRONG_CREDENTIALS");
 
 				const passwordHash = await this.hashOfNewPassword("new_password", new_password);
-				await this.changeAndEndSessions(ctx, id, transaction => this.users.setPassword(id, passwordHash, transaction));
+				await this.changeAndEndSessions(ctx, id, transaction =>
+					this.users.setPassword(user, passwordHash, transaction)
+				);
 				return null;
 			}
 		},
@@ -167,14 +171,14 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	},
 
 	methods: {
-		async idOfCredentials({ username, password }) {
+		async userOfCredentials({ username, password }) {
 			const user = await this.users.passwordOfName(username);
 			const matches = await this.passwordMatches(user?.password_hash, password);
 			if (!user || !matches) {
 				count(this.broker, LOGIN_FAILURES, { reason: "credentials" });
 				throw userError("WRONG_CREDENTIALS");
 			}
-			return user.id;
+			return user;
 		},
 
 		async hashOfNewPassword(field, password) {
@@ -184,12 +188,16 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			return hashPassword(password);
 		},
 
-		async openSession(userId) {
+		/** A password change ends the sessions that it sees, so that none may begin with the old password behind its back. */
+		async openSession(user) {
 			const id = randomBytes(16).toString("base64url");
 			const token = refreshToken(id, randomBytes(32));
-			await this.sessions.open({ id, user_id: userId, ...renewal(token) });
-			await this.sessions.forget(userId, new Date(Date.now() - env().ACCESS_TOKEN_SECONDS * 1000));
-			return this.tokens(userId, id, token);
+			await this.transaction(async transaction => {
+				if (!(await this.users.hasPassword(user, transaction))) throw userError("WRONG_CREDENTIALS");
+				await this.sessions.open({ id, user_id: user.id, ...renewal(token) }, transaction);
+			});
+			await this.sessions.forget(user.id, new Date(Date.now() - env().ACCESS_TOKEN_SECONDS * 1000));
+			return this.tokens(user.id, id, token);
 		},
 
 		async tokens(userId, sessionId, refresh) {
@@ -227,12 +235,12 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 				known: [{ reason: "credentials" }, { reason: "refresh" }]
 			}
 		]);
+		this.accessTokens = accessTokens(signingKeys(env()));
 	},
 
 	async started() {
 		this.users = userStore(this.models.user);
 		this.sessions = sessionStore(this.models.session);
-		this.accessTokens = accessTokens(signingKeys(env()));
 		this.passwordMatches = await passwordCheck();
 	}
 };

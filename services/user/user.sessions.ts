@@ -16,8 +16,8 @@ export function sessionStore(sessions: SessionTable) {
 	const live = { revoked_at: null };
 
 	return {
-		async open(session: { id: string; user_id: number } & Renewal): Promise<void> {
-			await sessions.create(session);
+		async open(session: { id: string; user_id: number } & Renewal, transaction: Transaction): Promise<void> {
+			await sessions.create(session, { transaction });
 		},
 
 		/**

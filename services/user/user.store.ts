@@ -4,7 +4,8 @@ import type { UserCreation, UserRow } from "../../models/user.model.ts";
 import { userError } from "./user.contract.ts";
 import { type StoredUser, usernameKey } from "./user.domain.ts";
 
-interface Secret {
+/** A user and the hash of the password that is good now. */
+export interface UserSecret {
 	id: number;
 	password_hash: string;
 }
@@ -29,7 +30,7 @@ export function userStore(users: UserTable) {
 			}
 		},
 
-		passwordOfName(username: string): Promise<Secret | null> {
+		passwordOfName(username: string): Promise<UserSecret | null> {
 			return users.findOne({
 				attributes: ["id", "password_hash"],
 				where: { username_key: usernameKey(username) },
@@ -37,12 +38,25 @@ export function userStore(users: UserTable) {
 			});
 		},
 
-		passwordOfId(id: number): Promise<Secret | null> {
+		passwordOfId(id: number): Promise<UserSecret | null> {
 			return users.findOne({ attributes: ["id", "password_hash"], where: { id }, raw: true });
 		},
 
-		async setPassword(id: number, passwordHash: string, transaction: Transaction): Promise<void> {
-			await users.update({ password_hash: passwordHash }, { where: { id }, transaction });
+		/** Whether the password is still that one; it stays so until the transaction ends. */
+		async hasPassword({ id, password_hash }: UserSecret, transaction: Transaction): Promise<boolean> {
+			const where = { id, password_hash };
+			const options = { attributes: ["id"], lock: transaction.LOCK.SHARE, transaction, raw: true };
+			return (await users.findOne({ where, ...options })) !== null;
+		},
+
+		/** @throws WRONG_CREDENTIALS where the password is not `user.password_hash` any more */
+		async setPassword(user: UserSecret, passwordHash: string, transaction: Transaction): Promise<void> {
+			const { id, password_hash } = user;
+			const [changed] = await users.update(
+				{ password_hash: passwordHash },
+				{ where: { id, password_hash }, transaction }
+			);
+			if (changed !== 1) throw userError("WRONG_CREDENTIALS");
 		},
 
 		async setRole(id: number, role: Role, transaction: Transaction): Promise<boolean> {

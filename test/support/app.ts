@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
+import { after, before, describe, type TestContext } from "node:test";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
 import { Client } from "./client.ts";
 
@@ -16,7 +16,10 @@ export interface AppServices {
 }
 
 export interface App {
+	/** The broker of the gateway. */
 	broker: ServiceBroker;
+	/** The broker of the other services: the same, or another one. */
+	worker: ServiceBroker;
 	client: Client;
 	stop(): Promise<void>;
 }
@@ -31,9 +34,10 @@ export function useEnvironment(variables: Record<string, string> = {}): void {
 	Object.assign(process.env, { NODE_ENV: "test", DATA_DIR: dataDir, HOST: "127.0.0.1", PORT: "0", ...variables });
 }
 
-/** Options of a broker that says nothing and shares nothing. */
+/** Options of a broker that says nothing, shares nothing and does not let others wait. */
 export function quiet(options: BrokerOptions = {}): BrokerOptions {
-	return { logger: false, metrics: false, ...options };
+	const quick = { registry: { stopDelay: 0 }, dependencyInterval: 10, transit: { serviceChangedDebounceTime: 10 } };
+	return { logger: false, metrics: false, ...quick, ...options } as BrokerOptions;
 }
 
 /** Starts api, user and note in one broker on SQLite, and stops them after the test. */
@@ -43,7 +47,7 @@ export async function startApp(t: Ends, services: AppServices = {}, options: Bro
 	await broker.start();
 	const stop = () => broker.stop();
 	t.after(stop);
-	return { broker, client: clientOf(broker), stop };
+	return { broker, worker: broker, client: clientOf(broker), stop };
 }
 
 /**
@@ -53,13 +57,14 @@ export async function startApp(t: Ends, services: AppServices = {}, options: Bro
 export async function startSplitApp(
 	t: Ends,
 	services: AppServices = {},
-	{ gateway: ofGateway = {}, worker: ofWorker = {} }: { gateway?: BrokerOptions; worker?: BrokerOptions } = {}
+	options: BrokerOptions = {},
+	own: { gateway?: BrokerOptions; worker?: BrokerOptions } = {}
 ): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
-	const options: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000 };
-	const gateway = new ServiceBroker(quiet({ ...options, nodeID: "gateway", ...ofGateway }));
-	const worker = new ServiceBroker(quiet({ ...options, nodeID: "worker", ...ofWorker }));
+	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000, ...options };
+	const gateway = new ServiceBroker(quiet({ ...shared, nodeID: "gateway", ...own.gateway }));
+	const worker = new ServiceBroker(quiet({ ...shared, nodeID: "worker", ...own.worker }));
 	const [api, ...others] = await schemas(services);
 	gateway.createService(api as ServiceSchema);
 	for (const schema of others) worker.createService(schema);
@@ -67,7 +72,39 @@ export async function startSplitApp(
 	await gateway.waitForServices(others.map(schema => schema.name));
 	const stop = async () => void (await Promise.all([gateway.stop(), worker.stop()]));
 	t.after(stop);
-	return { broker: gateway, client: clientOf(gateway), stop };
+	return { broker: gateway, worker, client: clientOf(gateway), stop };
+}
+
+/** Starts one more gateway beside that of a split app. */
+export async function startGateway(t: Ends, { broker }: App): Promise<Client> {
+	const { namespace, transporter, requestTimeout } = broker.options;
+	const gateway = new ServiceBroker(
+		quiet({ namespace, transporter, requestTimeout, nodeID: "gateway-2" } as BrokerOptions)
+	);
+	gateway.createService((await schemas({}))[0] as ServiceSchema);
+	await gateway.start();
+	t.after(() => gateway.stop());
+	await gateway.waitForServices(["user", "note"]);
+	return clientOf(gateway);
+}
+
+/** Runs a suite on one process and over a transporter; `app` gives the running app of the suite that runs. */
+export function onBothShapes(suite: (app: () => App) => void, services?: AppServices, options?: BrokerOptions): void {
+	const shapes = { "in one process": startApp, "over a transporter": startSplitApp };
+	for (const [shape, start] of Object.entries(shapes))
+		describe(shape, () => {
+			let app: App;
+			before(async () => {
+				app = await start({ after: () => {} }, services, options);
+			});
+			after(() => app?.stop());
+			suite(() => app);
+		});
+}
+
+/** A service whose actions all do the same. */
+export function stubService(name: string, actions: readonly string[], handler: () => unknown): ServiceSchema {
+	return { name, actions: Object.fromEntries(actions.map(action => [action, { handler }])) };
 }
 
 async function schemas({ user, note }: AppServices): Promise<ServiceSchema[]> {

@@ -1,4 +1,7 @@
+import assert from "node:assert/strict";
 import { request } from "node:http";
+import { connect } from "node:net";
+import type { Note } from "../../services/note/note.contract.ts";
 
 /** What one request is made of. */
 export interface RequestOptions {
@@ -82,12 +85,38 @@ export class Client {
 		return promise;
 	}
 
+	/** Sends bytes as they are, and perhaps the end; gives back what came until the server closed the connection. */
+	sendBytes(bytes: string | Buffer, { end = false } = {}): Promise<string> {
+		const { hostname, port } = new URL(this.url);
+		const { promise, resolve, reject } = Promise.withResolvers<string>();
+		const socket = connect(Number(port), hostname, () => (end ? socket.end(bytes) : socket.write(bytes)));
+		const chunks: Buffer[] = [];
+		socket.on("data", chunk => chunks.push(chunk));
+		socket.on("close", () => resolve(Buffer.concat(chunks).toString()));
+		socket.on("error", reject);
+		return promise;
+	}
+
 	/** Registers a user with a name of its own, logs in, and gives both away. */
 	async newUser(username = `user-${process.pid}-${++users}`, password = "correct horse"): Promise<TestUser> {
 		const registered = await this.send("POST", "/v1/user/register", { json: { username, password } });
-		const login = await this.send("POST", "/v1/user/login", { json: { username, password } });
-		const { token, refresh_token } = login.body as unknown as TestUser;
+		assert.equal(registered.status, 201, registered.text);
 		const { user_id } = registered.body.data as TestUser;
-		return { username, password, user_id, token, refresh_token };
+		return { username, password, user_id, ...(await this.login(username, password)) };
+	}
+
+	/** Logs in and gives the tokens. */
+	async login(username: string, password: string): Promise<Pick<TestUser, "token" | "refresh_token">> {
+		const login = await this.send("POST", "/v1/user/login", { json: { username, password } });
+		assert.equal(login.status, 200, login.text);
+		const { token, refresh_token } = login.body as unknown as TestUser;
+		return { token, refresh_token };
+	}
+
+	/** Writes a note and gives it. */
+	async newNote(token: string, title = "A title", content = "Some content"): Promise<Note> {
+		const created = await this.send("POST", "/v1/note", { token, json: { title, content } });
+		assert.equal(created.status, 201, created.text);
+		return created.body.data;
 	}
 }

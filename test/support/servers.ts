@@ -11,7 +11,10 @@ const COMMANDS = {
 	etcd: "etcd",
 	mariadb: "mariadbd",
 	redis: "redis-server",
-	prometheus: "prometheus"
+	prometheus: "prometheus",
+	curl: "curl",
+	openssl: "openssl",
+	chromium: "chromium"
 } as const;
 
 const run = promisify(execFile);

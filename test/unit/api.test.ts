@@ -1,60 +1,120 @@
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
 import { describe, it, mock } from "node:test";
+import type { FieldError } from "../../lib/errors.ts";
 import { RevokedSessions, tokenOf } from "../../services/api/authenticate.ts";
-import { checkMediaType, requestParams } from "../../services/api/params.ts";
-import { methodsOf } from "../../services/api/routes.ts";
+import { checkMediaType } from "../../services/api/body.ts";
+import { type Params, requestParams, urlencodedFields } from "../../services/api/params.ts";
+import { methodsOf, routesAt } from "../../services/api/routes.ts";
 
 const request = (headers: Record<string, string | undefined>) => ({ headers }) as unknown as IncomingMessage;
-const none = new URLSearchParams();
+const number = { type: "number" };
+const read = { method: "GET", params: { limit: number, key: { type: "string" } } };
+const write = { method: "PUT", params: { note_id: number, title: { type: "string" }, version: number } };
+const parts = (given: { path?: Params; query?: Params; body?: Params }) => ({
+	path: {},
+	query: {},
+	body: {},
+	...given
+});
 
 describe("requestParams()", () => {
-	it("takes the path's and the body's fields for a POST, the path's and the query's for a GET", () => {
-		assert.deepEqual(requestParams("PUT", { note_id: "1" }, { title: "a" }, none), { note_id: "1", title: "a" });
-		assert.deepEqual(requestParams("GET", {}, { ignored: 1 }, new URLSearchParams("limit=5")), { limit: "5" });
+	it("takes the path's and the body's fields for a PUT, the path's and the query's for a GET", () => {
+		const given = parts({ path: { note_id: "1" }, body: { title: "a" } });
+		assert.deepEqual(requestParams(write, given), { note_id: 1, title: "a" });
+		assert.deepEqual(requestParams(read, parts({ query: { limit: "5", key: "5" } })), { limit: 5, key: "5" });
 	});
-	it("gives a name that is repeated in the query as a list", () => {
-		assert.deepEqual(requestParams("GET", {}, undefined, new URLSearchParams("a=1&a=2")), { a: ["1", "2"] });
+	it("takes no fields for no fields, also where the route takes none", () => {
+		assert.deepEqual(requestParams({ method: "POST" }, parts({})), {});
 	});
-	it("takes no body for no fields", () => {
-		assert.deepEqual(requestParams("POST", {}, undefined, none), {});
+	it("leaves the numbers of a body as they are", () => {
+		const given = parts({ path: { note_id: "1" }, body: { version: "7" } });
+		assert.deepEqual(requestParams(write, given), { note_id: 1, version: "7" });
 	});
+	for (const text of ["07", "+7", " 7", "7 ", "7.0", "7e0", "0x7", "", "1e999", "Infinity", "NaN", "9007199254740993"])
+		it(`does not take ${JSON.stringify(text)} for a number`, () => {
+			assert.deepEqual(requestParams(read, parts({ query: { limit: text } })), { limit: text });
+		});
+	for (const text of ["7", "-1", "1.5", "0"])
+		it(`takes ${text} for a number, which its rule may refuse`, () => {
+			assert.deepEqual(requestParams(read, parts({ query: { limit: text } })), { limit: Number(text) });
+		});
 
-	const refused: [what: string, body: unknown, search: string, type: string][] = [
-		["a list as the body", [1], "", "BODY_NOT_AN_OBJECT"],
-		["null as the body", null, "", "BODY_NOT_AN_OBJECT"],
-		["a text as the body", "x", "", "BODY_NOT_AN_OBJECT"],
-		["a query on a write", { title: "a" }, "x=1", "VALIDATION_ERROR"],
-		["a field that the path gives", { note_id: 2 }, "", "VALIDATION_ERROR"],
-		["__proto__ as a field", JSON.parse('{"__proto__":{"admin":true}}'), "", "VALIDATION_ERROR"]
+	const path = { note_id: "1" };
+	const proto = JSON.parse('{"__proto__":{"admin":true}}') as Params;
+	const refused: [what: string, route: typeof read | { method: string }, given: object, names: string[]][] = [
+		[
+			"a query on a write, naming each field",
+			write,
+			{ path, body: { title: "a" }, query: { x: "1", y: "2" } },
+			["x", "y"]
+		],
+		["a body on a read", read, { body: { limit: 1 } }, ["limit"]],
+		["a field that the path gives", write, { path, body: { note_id: 2 } }, ["note_id"]],
+		["a field where the route takes none", { method: "POST" }, { body: { a: 1 } }, ["a"]],
+		["__proto__ in a body", write, { path, body: proto }, ["__proto__"]],
+		["__proto__ in a query", read, { query: JSON.parse('{"__proto__":"x"}') }, ["__proto__"]],
+		["a list", write, { path, body: { title: [[["a"]]] } }, ["title"]],
+		["an object", write, { path, body: { title: { toString: 1 } } }, ["title"]],
+		["a repeated field of a query", read, { query: { limit: ["1", "1"] } }, ["limit"]]
 	];
-	for (const [what, body, search, type] of refused)
+	for (const [what, route, given, names] of refused)
 		it(`refuses ${what}`, () => {
-			assert.throws(() => requestParams("PUT", { note_id: "1" }, body, new URLSearchParams(search)), { type });
+			assert.throws(
+				() => requestParams(route, parts(given)),
+				({ type, data }: { type: string; data: FieldError[] }) => {
+					assert.deepEqual([type, data.map(error => error.field)], ["VALIDATION_ERROR", names]);
+					return true;
+				}
+			);
 		});
-	it("refuses __proto__ in the query of a read", () => {
-		assert.throws(() => requestParams("GET", {}, undefined, new URLSearchParams("__proto__=x")), {
-			type: "VALIDATION_ERROR"
+	it("leaves null to the rules", () => {
+		assert.deepEqual(requestParams(read, parts({ query: { key: null } })), { key: null });
+	});
+});
+
+describe("urlencodedFields()", () => {
+	it("reads text in UTF-8, with + for a blank", () => {
+		assert.deepEqual(urlencodedFields("a=1+2&b=%C3%A9&c=\u00e9&d"), { a: "1 2", b: "é", c: "é", d: "" });
+	});
+	it("gives a name that is repeated as a list, and keeps __proto__ a field", () => {
+		const fields = urlencodedFields("a=1&a=2&__proto__=x");
+		assert.deepEqual(Object.entries(fields), [
+			["a", ["1", "2"]],
+			["__proto__", "x"]
+		]);
+	});
+	for (const text of ["a=%ff", "a=%", "a=%zz", "%ED%A0%80=1", "a=%C3"])
+		it(`refuses ${text}`, () => {
+			assert.throws(() => urlencodedFields(text), { type: "MALFORMED_ENCODING" });
 		});
+	it("takes a hundred thousand names in one go", () => {
+		const text = Array.from({ length: 100_000 }, (_, i) => i.toString(36)).join("&");
+		assert.equal(Object.keys(urlencodedFields(text)).length, 100_000);
 	});
 });
 
 describe("checkMediaType()", () => {
-	const json = { "content-type": "application/json; charset=utf-8", "content-length": "2" };
-	const form = { "content-type": "application/x-www-form-urlencoded", "content-length": "2" };
+	const body = (type?: string) => request({ "content-type": type, "content-length": "2" });
+	const form = "application/x-www-form-urlencoded";
 	it("accepts JSON, and forms where a route takes them", () => {
-		checkMediaType(request(json), { method: "POST" });
-		checkMediaType(request(form), { method: "POST", form: true });
-		checkMediaType(request({}), { method: "POST" });
+		for (const type of ["application/json", "Application/JSON; charset=UTF-8", 'application/json; charset="utf-8"'])
+			checkMediaType(body(type), {});
+		checkMediaType(body(form), { form: true });
 	});
-	for (const headers of [
-		form,
-		{ "content-length": "2" },
-		{ "content-type": "text/json", "transfer-encoding": "chunked" }
-	])
-		it(`refuses ${JSON.stringify(headers)}`, () => {
-			assert.throws(() => checkMediaType(request(headers), { method: "POST" }), { type: "UNSUPPORTED_MEDIA_TYPE" });
+	it("accepts any type of no body", () => {
+		checkMediaType(request({}), {});
+		checkMediaType(request({ "content-type": "text/plain", "content-length": "0" }), {});
+	});
+	const refused = [form, undefined, "", "json", "text/json", "application/jsonx", "application/json; charset=utf-16"];
+	for (const type of refused)
+		it(`refuses ${type}`, () => {
+			assert.throws(() => checkMediaType(body(type), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
 		});
+	it("takes a body that is sent in chunks for one", () => {
+		const headers = { "content-type": "text/plain", "transfer-encoding": "chunked" };
+		assert.throws(() => checkMediaType(request(headers), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
+	});
 });
 
 describe("tokenOf()", () => {
@@ -88,11 +148,15 @@ describe("RevokedSessions", () => {
 	});
 });
 
-describe("methodsOf()", () => {
-	it("knows the methods of a path, with or without a trailing slash", () => {
-		assert.deepEqual(methodsOf("/v1/note/7").sort(), ["DELETE", "GET", "HEAD", "PUT"]);
-		assert.deepEqual(methodsOf("/v1/note/"), ["POST"]);
-		assert.deepEqual(methodsOf("/v1/nothing"), []);
-		assert.deepEqual(methodsOf("/"), []);
+describe("routesAt()", () => {
+	const methods = (path: string) => methodsOf(routesAt(path)).sort();
+	it("knows the routes of a path, with or without a trailing slash", () => {
+		assert.deepEqual(methods("/v1/note/7"), ["DELETE", "GET", "HEAD", "PUT"]);
+		assert.deepEqual(methods("/v1/note/"), ["POST"]);
+		assert.deepEqual(methods("/v1/nothing"), []);
+		assert.deepEqual(methods("/"), []);
+	});
+	it("prefers a path without parameters", () => {
+		assert.deepEqual(methods("/v1/note/query"), ["GET", "HEAD"]);
 	});
 });

@@ -39,6 +39,18 @@ describe("The environment", () => {
 		["NATS_URL", "127.0.0.1:4222", /NATS_URL must be a URL/],
 		["JWT_KEYS", "no-colon", /JWT_KEYS must be a list of kid:secret/],
 		["JWT_KEYS", "a:short", /JWT_KEYS needs secrets of at least 32 bytes \(key "a" is shorter\)/],
+		["TLS_CA_FILE", "/no/such/file.pem", /TLS_CA_FILE must be the path of a file that can be read/],
+		["TLS_CERT_FILE", import.meta.filename, /TLS_CERT_FILE and TLS_KEY_FILE must be set together/],
+		["CORS_ORIGINS", "*", /CORS_ORIGINS must be a list of origins/],
+		["CORS_ORIGINS", "https://notes.example.com/", /CORS_ORIGINS must be a list of origins/],
+		["CORS_ORIGINS", "notes.example.com", /CORS_ORIGINS must be a list of origins/],
+		["CORS_ORIGINS", "null", /CORS_ORIGINS must be a list of origins/],
+		["CORS_ORIGINS", "https://*.example.com", /CORS_ORIGINS must be a list of origins/],
+		["TRUST_PROXY", "true", /TRUST_PROXY must be a list of addresses/],
+		["TRUST_PROXY", "10.0.0.0/33", /TRUST_PROXY must be a list of addresses/],
+		["TRUST_PROXY", "10.0.0.0/8/8", /TRUST_PROXY must be a list of addresses/],
+		["MESH_KEYS", "a:short", /MESH_KEYS needs secrets of at least 32 bytes/],
+		["RATE_LIMIT_WITHOUT_REDIS", "maybe", /RATE_LIMIT_WITHOUT_REDIS must be one of memory, open, closed/],
 		["JAEGER_SAMPLE_RATE", "2", /JAEGER_SAMPLE_RATE must be a number from 0 to 1/]
 	];
 	for (const [name, value, rule] of bad)
@@ -47,15 +59,27 @@ describe("The environment", () => {
 		});
 
 	it("names every bad variable in one message", () => {
-		assert.throws(
-			() => readEnv({ PORT: "x", LOG_LEVEL: "y", NODE_ENV: "production" }),
-			/PORT[\s\S]*LOG_LEVEL|LOG_LEVEL[\s\S]*PORT/
-		);
+		assert.throws(() => readEnv({ PORT: "x", LOG_LEVEL: "y" }), /PORT[\s\S]*LOG_LEVEL|LOG_LEVEL[\s\S]*PORT/);
 	});
 
-	it("demands signing keys in production, and wherever several processes must agree on them", () => {
-		assert.throws(() => readEnv({ NODE_ENV: "production" }), /JWT_KEYS must be set/);
-		assert.throws(() => readEnv({ DATABASE_URL: "mysql://root@127.0.0.1/{service}" }), /JWT_KEYS must be set/);
+	it("reads origins and proxies", () => {
+		const env = readEnv({
+			CORS_ORIGINS: "https://a.example,http://localhost:5173",
+			TRUST_PROXY: "loopback, 10.0.0.0/8, ::1"
+		});
+		assert.deepEqual(env.CORS_ORIGINS, ["https://a.example", "http://localhost:5173"]);
+		assert.deepEqual(env.TRUST_PROXY, ["loopback", "10.0.0.0/8", "::1"]);
+	});
+
+	it("gives a database URL the TLS files where it asks for TLS, and only there", () => {
+		const file = import.meta.filename;
+		const url = (query: string) =>
+			databaseUrl(
+				readEnv({ DATABASE_URL: `mysql://x/{service}${query}`, JWT_KEYS: `a:${SECRET}`, TLS_CA_FILE: file }),
+				"note"
+			);
+		assert.equal(url("?ssl=true"), `mysql://x/note?ssl=true&ssl-ca=${encodeURIComponent(file)}`);
+		assert.equal(url(""), "mysql://x/note");
 	});
 
 	it("does not print a secret that it refuses", () => {

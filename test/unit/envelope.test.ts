@@ -21,6 +21,8 @@ describe("failure()", () => {
 		["a missing service", new Errors.ServiceNotFoundError({ action: "note.get" }), 503, 10001],
 		["a service without nodes", new Errors.ServiceNotAvailableError({ action: "note.get" }), 503, 10001],
 		["a time-out", new Errors.RequestTimeoutError({ action: "note.get", nodeID: "n" }), 504, 10001],
+		["a call that came too late", new Errors.RequestSkippedError({ action: "note.get", nodeID: "n" }), 504, 10001],
+		["a node with too much to do", new Errors.QueueIsFullError({ action: "note.get", nodeID: "n" }), 503, 10001],
 		["a bug", new TypeError("x is not a function"), 500, 10001],
 		["an unknown client code", new Errors.MoleculerClientError("teapot", 418, "TEAPOT"), 500, 10001],
 		["something that is no error", "boom", 500, 10001],
@@ -39,6 +41,12 @@ describe("failure()", () => {
 
 	it("says when to come back", () => {
 		assert.equal(failure(new Errors.ServiceNotFoundError({ action: "a" })).headers["Retry-After"], "1");
+	});
+
+	it("names a hundred broken rules at most", () => {
+		const names = Array.from({ length: 1000 }, (_, i) => `f${i}`).join(", ");
+		const error = new Errors.ValidationError("bad", "VALIDATION_ERROR", [{ type: "objectStrict", actual: names }]);
+		assert.equal((failure(error).body.data as { errors: unknown[] }).errors.length, 100);
 	});
 
 	it("names each unknown field and shows no refused value", () => {

@@ -6,6 +6,15 @@ describe("fold()", () => {
 	it("makes texts equal that differ in case or composition only", () => {
 		assert.equal(fold("ÄÖÜ É"), fold("äöü e\u0301"));
 	});
+	for (const [part, text] of [
+		["ΟΔΟΣ", "ΟΔΟΣΑΡΑ"],
+		["οδος", "ΟΔΟΣΑΡΑ"],
+		["σ", "οδος"],
+		["J\u030c", "ǰ"]
+	] as const)
+		it(`finds ${part} in ${text}`, () => {
+			assert.ok(fold(text).includes(fold(part)));
+		});
 	it("keeps accents and pattern characters", () => {
 		assert.equal(fold("É%_\\"), "é%_\\");
 		assert.notEqual(fold("e"), fold("é"));

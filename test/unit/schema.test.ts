@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Validators } from "moleculer";
 import { jsonSchema } from "../../lib/json-schema.ts";
-import { id, text } from "../../lib/schema.ts";
+import { id, integer, text } from "../../lib/schema.ts";
 
 /** The error types of one value under one rule, as moleculer's validator finds them. */
 function errorsOf(rule: object, value: unknown): string[] {
@@ -30,6 +30,8 @@ describe("text()", () => {
 		["accepts right-to-left text and its marks", text({}), "שלום \u200f עולם", []],
 		["refuses a number", text({}), 5, ["string"]],
 		["refuses null", text({}), null, ["required"]],
+		["refuses null where it is optional too", text({ optional: true }), null, ["null"]],
+		["accepts nothing where it is optional", text({ optional: true }), undefined, []],
 		["refuses a list", text({}), ["a"], ["string"]],
 		["refuses an object", text({}), { a: 1 }, ["string"]]
 	];
@@ -44,15 +46,47 @@ describe("text()", () => {
 });
 
 describe("id", () => {
-	const refused = ["0", "-1", "1.5", "1e999", String(2 ** 53), "1; drop", "", " ", "NaN", null, [1, 2], {}, "0x"];
+	const refused = [
+		"0",
+		"-1",
+		"1.5",
+		"1e999",
+		String(2 ** 53),
+		"1; drop",
+		"",
+		" ",
+		"NaN",
+		"7",
+		null,
+		true,
+		[7],
+		[1, 2],
+		{},
+		"0x"
+	];
 	for (const value of refused)
 		it(`refuses ${JSON.stringify(value)}`, () => {
 			assert.notDeepEqual(errorsOf(id, value), []);
 		});
-	for (const value of [1, "7", Number.MAX_SAFE_INTEGER])
+	for (const value of [1, 7, Number.MAX_SAFE_INTEGER])
 		it(`accepts ${JSON.stringify(value)}`, () => {
 			assert.deepEqual(errorsOf(id, value), []);
 		});
+});
+
+describe("integer()", () => {
+	const optional = integer({ min: 1, max: 5, optional: true });
+	for (const value of [0, 6, 1.5, "1", null, Number.POSITIVE_INFINITY, Number.NaN, true, [1], {}])
+		it(`refuses ${value}`, () => {
+			assert.equal(errorsOf(optional, value).length, 1);
+		});
+	for (const value of [1, 5, undefined])
+		it(`accepts ${value}`, () => {
+			assert.deepEqual(errorsOf(optional, value), []);
+		});
+	it("refuses null and nothing once where it is required", () => {
+		for (const value of [null, undefined]) assert.deepEqual(errorsOf(integer({ min: 1, max: 5 }), value), ["required"]);
+	});
 });
 
 describe("jsonSchema()", () => {

@@ -7,6 +7,8 @@ const SESSION = "AAAAAAAAAAAAAAAAAAAAAA";
 describe("usernameKey()", () => {
 	it("makes names equal that differ in case or composition only", () => {
 		assert.equal(usernameKey("JOSÉ"), usernameKey("jose\u0301"));
+		assert.equal(usernameKey("J\u030c"), usernameKey("ǰ"));
+		assert.equal(usernameKey("ΟΔΟΣ"), usernameKey("οδοσ"));
 		assert.notEqual(usernameKey("jose"), usernameKey("josé"));
 	});
 	it("fits its column for the longest name, whatever case does to it", () => {

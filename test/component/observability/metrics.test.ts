@@ -92,12 +92,12 @@ describe("The metrics of a process", () => {
 		const { client, scrape } = await measuredApp(t);
 		const before = await scrape();
 		assert.equal(before.value("user_login_failures_total", { reason: "credentials" }), 0);
-		assert.equal(before.value("http_ratelimit_refusals_total", { limit: "guarded" }), 0);
+		assert.equal(before.value("notemesh_limits_refused_total", { limit: "guarded" }), 0);
 		for (let i = 0; i < 24; i++)
-			await client.send("POST", "/v1/user/login", { json: { username: "nobody", password: "wrong-password" } });
+			await client.send("POST", "/v1/user/login", { json: { username: `nobody-${i}`, password: "wrong-password" } });
 		const after = await scrape();
 		assert.equal(after.value("user_login_failures_total", { reason: "credentials" }), 20);
-		assert.equal(after.value("http_ratelimit_refusals_total", { limit: "guarded" }), 4);
+		assert.equal(after.value("notemesh_limits_refused_total", { limit: "guarded" }), 4);
 	});
 
 	it("name no label that a client fills, and have a help text each", async t => {
@@ -116,7 +116,7 @@ describe("The metrics of a process", () => {
 
 	it("list every node of the mesh as a target, until it leaves", async t => {
 		const [gateway, worker] = await Promise.all([measured(), measured()]);
-		const app = await startSplitApp(t, {}, { gateway: gateway.options, worker: worker.options });
+		const app = await startSplitApp(t, {}, {}, { gateway: gateway.options, worker: worker.options });
 		const targetsOf = async (url: string) => (await fetch(`${url}/targets`)).json();
 		const expected = [
 			{

@@ -86,13 +86,14 @@ describe("The trace of a request", () => {
 		const root = await collector.trace(String(answer.headers["x-request-id"]), 3);
 		const query = flat(root).find(span => span.name === "action 'note.query'");
 		const params = Object.entries(query?.tags ?? {}).filter(([key]) => key.startsWith("params"));
-		assert.deepEqual(params, [["params.limit", "7"]]);
+		assert.deepEqual(params, [["params.limit", 7]]);
 		assert.doesNotMatch(JSON.stringify(root), /planted/);
 	});
 
 	it("is whole or not at all: the gateway decides, whatever the other nodes would", async t => {
 		const { client } = await startSplitApp(
 			t,
+			{},
 			{},
 			{
 				gateway: traced({ JAEGER_SAMPLE_RATE: "0.5" }),

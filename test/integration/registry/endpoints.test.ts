@@ -8,7 +8,9 @@ import { freePort } from "../../support/processes.ts";
 import { discovererOf, greeter, Load, record, sees, startNode, stopNodes, until } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 
-describe("With several etcd endpoints", await requireServers("nats", "etcd"), () => {
+const { skip } = await requireServers("nats", "etcd");
+
+describe("With several etcd endpoints", { skip, concurrency: 2 }, () => {
 	it("a dead one among them is passed over", async () => {
 		const [nats, etcd] = await Promise.all([startNats(), startEtcd()]);
 		const dead = `http://127.0.0.1:${await freePort()}`;
@@ -43,7 +45,7 @@ describe("With several etcd endpoints", await requireServers("nats", "etcd"), ()
 
 			for (const member of members) {
 				await member.kill();
-				await delay(1500);
+				await delay(800);
 				await member.start();
 				for (const node of nodes)
 					await until("all are connected", () => discovererOf(node).link.endpoint !== undefined);

@@ -10,6 +10,7 @@ import {
 	discovererOf,
 	etcdClient,
 	greeter,
+	makeNode,
 	record,
 	SHORT_TTL,
 	sees,
@@ -96,6 +97,21 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		);
 	});
 
+	it("shows a service as soon as it has started, so that nodes can depend on each other's services", async () => {
+		const first = makeNode(servers, {
+			nodeID: "first",
+			services: [greeter({}, "base"), { ...greeter({}, "top"), dependencies: ["middle"] }]
+		});
+		const second = makeNode(servers, {
+			nodeID: "second",
+			services: [{ ...greeter({}, "middle"), dependencies: ["base"] }]
+		});
+		nodes.push(first, second);
+
+		await Promise.all([first.start(), second.start()]);
+		await until("the last service is seen", () => sees(second, "first", "top"));
+	});
+
 	it("removes a node that leaves from all registries, and its keys from etcd", async () => {
 		const [one, two] = await start("one", "two");
 		const events = record(one, "$node.disconnected");
@@ -131,6 +147,8 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		await two.destroyService("late");
 		await until("one misses the service", () => !one.registry.hasService("late", "two"));
 		assert.equal(await etcd.get("moleculer/services/late/two").string(), null);
+		two.createService(greeter({}, "late"));
+		await until("one sees the service again", () => sees(one, "two", "late"));
 		assert.ok(sees(one, "two"), "the node itself stays");
 	});
 
@@ -245,6 +263,8 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		await etcd.put("moleculer/nodes/list/1").value("[]");
 		await etcd.put("moleculer/nodes/liar/1").value('{"nodeID":"two","instanceID":"1","info":{"services":[]}}');
 		await etcd.put("moleculer/nodes/gzip/1").value(Buffer.from([0x1f, 0x8b, 1, 2, 3]));
+		const broken = { services: [{ name: "x", fullName: "x", actions: { "x.y": null } }], seq: 1 };
+		await etcd.put("moleculer/nodes/odd/1").value(JSON.stringify({ nodeID: "odd", instanceID: "1", info: broken }));
 		await etcd.put("moleculer/nodes/%E0%A4%A/1").value("{}");
 		await etcd.put("moleculer/services/greeter/one").value('{"weight":"heavy"}');
 		await etcd.put("moleculer/what").value("?");
@@ -252,8 +272,17 @@ describe("Membership in the etcd registry", await requireServers("nats", "etcd")
 		await etcd.put("moleculer/nodes/later/1").value("null");
 
 		await start("two");
+		await etcd.put("moleculer/nodes/odder/1").value(
+			JSON.stringify({
+				nodeID: "odder",
+				instanceID: "1",
+				info: { services: [{ name: "x", actions: 5, events: { a: 1 } }] }
+			})
+		);
+		await start("three");
 		const known = one.registry.nodes.toArray().map(node => node.id);
-		assert.deepEqual(known.sort(), ["one", "two"]);
+		for (const id of ["one", "two", "three"]) assert.ok(known.includes(id));
+		for (const id of ["zombie", "list", "liar", "gzip"]) assert.ok(!known.includes(id));
 	});
 
 	it("writes and reads nothing in etcd while nothing changes", async () => {

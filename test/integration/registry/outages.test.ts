@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { afterEach, describe, it } from "node:test";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { describe, it, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { ServiceBroker } from "moleculer";
 import { startEtcd } from "../../../scripts/servers/etcd.ts";
+import { temporaryFolder } from "../../../scripts/servers/leftovers.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
+import { freePort } from "../../support/processes.ts";
 import {
 	discovererOf,
 	etcdClient,
@@ -20,30 +25,61 @@ import {
 } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 
+const run = promisify(execFile);
 const HOLD = (SHORT_TTL + 1) * 1000;
 
-describe("An etcd outage", await requireServers("nats", "etcd"), () => {
-	const cleanups: (() => Promise<unknown>)[] = [];
-	afterEach(async () => {
-		for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+async function etcdctl(...args: string[]): Promise<void> {
+	await run("etcdctl", args, { env: { PATH: process.env.PATH, ETCDCTL_API: "3" } });
+}
+
+type Cleanup = () => unknown;
+
+/** Servers and nodes for one test; `defer` adds to what is undone at its end, in reverse order. */
+async function cluster(context: TestContext, ...ids: string[]) {
+	const cleanups: Cleanup[] = [];
+	const defer = (cleanup: Cleanup): void => {
+		cleanups.push(cleanup);
+	};
+	context.after(async () => {
+		for (const cleanup of cleanups.reverse()) await cleanup();
 	});
+	const peerPort = await freePort();
+	const monitorPort = await freePort();
+	const args = ["--http_port", String(monitorPort)];
+	const [nats, etcd] = await Promise.all([startNats({ args }), startEtcd({ peerPort })]);
+	defer(() => Promise.all([nats.stop(), etcd.kill()]));
+	const servers = { nats, etcd };
+	const start = async (nodeID: string): Promise<ServiceBroker> => {
+		const node = await startNode(servers, { nodeID, services: [greeter()], discoverer: { holdMargin: 1 } });
+		defer(() => stopNodes(node));
+		return node;
+	};
+	const natsConnections = async (): Promise<number> => {
+		const response = await fetch(`http://127.0.0.1:${monitorPort}/connz`);
+		return ((await response.json()) as { num_connections: number }).num_connections;
+	};
+	const nodes = await Promise.all(ids.map(start));
+	for (const node of nodes) await until("all see all", () => ids.every(id => sees(node, id)));
+	return {
+		defer,
+		peerPort,
+		natsConnections,
+		servers,
+		nats,
+		etcd,
+		nodes,
+		start,
+		one: nodes[0] as ServiceBroker,
+		two: nodes[1] as ServiceBroker
+	};
+}
 
-	async function cluster(...ids: string[]) {
-		const [nats, etcd] = await Promise.all([startNats(), startEtcd()]);
-		cleanups.push(() => Promise.all([nats.stop(), etcd.kill()]));
-		const servers = { nats, etcd };
-		const start = async (nodeID: string): Promise<ServiceBroker> => {
-			const node = await startNode(servers, { nodeID, services: [greeter()], discoverer: { holdMargin: 1 } });
-			cleanups.push(() => stopNodes(node));
-			return node;
-		};
-		const nodes = await Promise.all(ids.map(start));
-		for (const node of nodes) await until("all see all", () => ids.every(id => sees(node, id)));
-		return { servers, nats, etcd, nodes, start, one: nodes[0] as ServiceBroker, two: nodes[1] as ServiceBroker };
-	}
+const { skip } = await requireServers("nats", "etcd");
 
-	it("longer than the lease, by a stopped etcd, evicts nobody and fails no call (defect 2)", async () => {
-		const { etcd, one } = await cluster("one", "two", "three");
+// Each test has its own servers, and mostly waits.
+describe("An etcd outage", { skip, concurrency: 3 }, () => {
+	it("longer than the lease, by a stopped etcd, evicts nobody and fails no call (defect 2)", async context => {
+		const { etcd, one } = await cluster(context, "one", "two", "three");
 		const lost = record(one, "$node.disconnected");
 		const load = new Load(one);
 
@@ -60,9 +96,16 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.equal(discovererOf(one).metrics.total("outages"), 1);
 	});
 
-	it("by a frozen etcd, with all leases expired at once, holds everybody until they are back", async () => {
-		const { etcd, one, nodes } = await cluster("one", "two", "three");
+	it("by a frozen etcd, with all leases expired at once, holds everybody until they are back", async context => {
+		const { etcd, one, nodes } = await cluster(context, "one", "two", "three");
 		const lost = record(one, "$node.disconnected");
+		const heard = record(
+			one,
+			"$discoverer.disconnected",
+			"$discoverer.connected",
+			"$discoverer.leaseLost",
+			"$node.held"
+		);
 		const load = new Load(one);
 
 		etcd.pause();
@@ -77,12 +120,16 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.deepEqual(load.failures, []);
 		assert.deepEqual(lost, []);
 		assert.equal(discovererOf(one).cluster.membership.heldCount, 0);
+		const names = new Set(heard.map(([name]) => name));
+		for (const name of ["$discoverer.disconnected", "$discoverer.connected", "$discoverer.leaseLost"]) {
+			assert.ok(names.has(name), `${name} was announced`);
+		}
 	});
 
-	it("with loss of all data evicts nobody, and everybody registers again", async () => {
-		const { etcd, one, nodes } = await cluster("one", "two", "three");
+	it("with loss of all data evicts nobody, and everybody registers again", async context => {
+		const { defer, etcd, one, nodes } = await cluster(context, "one", "two", "three");
 		const client = etcdClient(etcd);
-		cleanups.push(async () => client.close());
+		defer(() => client.close());
 		for (let i = 0; i < 10; i++) await client.put("elsewhere").value(i); // a revision that the new etcd is below
 		const lost = record(one, "$node.disconnected");
 		const load = new Load(one);
@@ -102,8 +149,35 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		for (const node of nodes) assert.ok(["one", "two", "three"].every(id => sees(node, id)));
 	});
 
-	it("during which a node crashed removes that node, and no other, once the hold is over", async () => {
-		const { servers, etcd, one } = await cluster("one", "two");
+	it("that ends with a restored backup, so that the revision goes back, is noticed and overcome", async context => {
+		const { defer, etcd, peerPort, one, start } = await cluster(context, "one", "two");
+		const client = etcdClient(etcd);
+		defer(() => client.close());
+		const backup = join(temporaryFolder("backup"), "etcd.db");
+		const peers = `http://127.0.0.1:${peerPort}`;
+		await etcdctl("--endpoints", etcd.url, "snapshot", "save", backup);
+		await start("three");
+		for (let i = 0; i < 10; i++) await client.put("elsewhere").value(i);
+		const lost = record(one, "$node.disconnected");
+
+		await etcd.kill();
+		await etcd.wipe();
+		await etcdctl(
+			...["snapshot", "restore", backup, "--data-dir", etcd.dataDir, "--name", "etcd"],
+			...["--initial-cluster", `etcd=${peers}`, "--initial-advertise-peer-urls", peers]
+		);
+		await etcd.start();
+		await until("three has registered again", async () => {
+			return (await client.getAll().prefix("moleculer/nodes/three/").keys()).length === 1;
+		});
+		await start("four");
+		await until("the watch works: one sees four", () => sees(one, "four"));
+		assert.ok(sees(one, "three"));
+		assert.deepEqual(lost, []);
+	});
+
+	it("during which a node crashed removes that node, and no other, once the hold is over", async context => {
+		const { servers, etcd, one } = await cluster(context, "one", "two");
 		const victim = await spawnRegistryNode(servers, "victim");
 		await until("one sees the victim", () => sees(one, "victim"));
 
@@ -115,8 +189,8 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.ok(sees(one, "two"));
 	});
 
-	it("does not keep a service added meanwhile from being published afterwards (defect 4)", async () => {
-		const { etcd, one, two } = await cluster("one", "two");
+	it("does not keep a service added meanwhile from being published afterwards (defect 4)", async context => {
+		const { etcd, one, two } = await cluster(context, "one", "two");
 
 		await etcd.stop();
 		await until("two knows", () => discovererOf(two).link.endpoint === undefined);
@@ -127,8 +201,8 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.ok(sees(one, "two"));
 	});
 
-	it("at the start of a node delays it, over one NATS connection, and each call runs once (defect 3)", async () => {
-		const { nats, etcd, servers, one } = await cluster("one");
+	it("at the start of a node delays it, over one NATS connection, and each call runs once (defect 3)", async context => {
+		const { defer, natsConnections, etcd, servers, one } = await cluster(context, "one");
 		await etcd.stop();
 		let executed = 0;
 		const late = makeNode(servers, {
@@ -136,7 +210,7 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 			discoverer: { startTimeout: 300 },
 			services: [greeter(), { name: "counter", actions: { where: () => "late", count: () => ++executed } }]
 		});
-		cleanups.push(() => stopNodes(late));
+		defer(() => stopNodes(late));
 		let started = false;
 		const starting = late.start().then(() => {
 			started = true;
@@ -149,12 +223,11 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		await until("one sees the late node", () => sees(one, "late", "counter"));
 		assert.equal(await one.call("counter.count"), 1);
 		assert.equal(executed, 1);
-		assert.equal(late.transit?.tx.connected, true);
-		assert.ok(nats.running);
+		assert.equal(await natsConnections(), 2, "one of each node");
 	});
 
-	it("never blocks the stop of a node", async () => {
-		const { etcd, one, two } = await cluster("one", "two");
+	it("never blocks the stop of a node", async context => {
+		const { etcd, one, two } = await cluster(context, "one", "two");
 		etcd.pause();
 
 		const start = performance.now();
@@ -163,9 +236,11 @@ describe("An etcd outage", await requireServers("nats", "etcd"), () => {
 		assert.ok(took < 4000, `stopped after ${took} ms`);
 		assert.ok(one);
 	});
+});
 
-	it("does not block the event loop or hammer etcd, however long it lasts (defect 1)", async () => {
-		const { etcd, one } = await cluster("one");
+describe("A long etcd outage", { skip }, () => {
+	it("does not block the event loop or hammer etcd, however long it lasts (defect 1)", async context => {
+		const { etcd, one } = await cluster(context, "one");
 		const errors = record(one, "$discoverer.error");
 		await etcd.stop();
 

@@ -81,15 +81,16 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		assert.ok(performance.now() - start_ < 500);
 	});
 
-	it("has its requests in progress rejected as soon as the crash is known", async () => {
+	it("has its requests in progress rejected soon after the crash, although it makes no other call", async () => {
 		await start("one", "two");
 		const waiting = caller.call("greeter.wait", { time: 60_000 }, { nodeID: "two" });
 		const rejected = assert.rejects(waiting, { type: "REQUEST_REJECTED", retryable: true });
 		await processes.two?.waitForLine(/"event":"waiting"/);
 
 		await processes.two?.kill();
-		await assert.rejects(caller.call("greeter.where", {}, { nodeID: "two" }), { type: "SERVICE_NOT_AVAILABLE" });
+		const killed = performance.now();
 		await rejected;
+		assert.ok(performance.now() - killed < 1500);
 	});
 
 	it("leaves a hung node alone after a few timeouts, and calls it again when it answers", async () => {

@@ -1,0 +1,24 @@
+# One image for every node and for the migrations; SERVICEDIR chooses what a container runs.
+# The tag is of the docker-library list of August 2026. Keep both lines equal.
+FROM node:24.19.0-bookworm-slim AS packages
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+# No install script: every native part comes prebuilt inside its package.
+RUN npm ci --omit=dev --ignore-scripts
+
+FROM node:24.19.0-bookworm-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=packages /app/node_modules ./node_modules
+COPY package.json moleculer.config.ts ./
+COPY lib ./lib
+COPY mixins ./mixins
+COPY models ./models
+COPY scripts ./scripts
+COPY services ./services
+USER node
+EXPOSE 8080
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --start-interval=2s CMD ["node", "scripts/health.ts"]
+# In exec form node is process 1 and gets SIGTERM itself: the node leaves the mesh before it ends.
+ENTRYPOINT ["node"]
+CMD ["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts", "--mask", "**/*.service.ts"]

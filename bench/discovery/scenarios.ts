@@ -1,0 +1,203 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { BenchCluster, type BenchNode, type Calls, now } from "./cluster.ts";
+import type { Kind } from "./node.ts";
+
+const RATE = 50; // calls per second and caller
+const SETTLE = 2000;
+
+export interface Times {
+	median: number;
+	min: number;
+	max: number;
+}
+
+/** How long the benchmark looks, in seconds, and how often. */
+export interface Scale {
+	sizes: number[];
+	joins: number;
+	crashes: number;
+	idle: number;
+	etcdDown: number[];
+	etcdFrozen: number;
+	natsDown: number;
+}
+
+export interface MembershipResult {
+	join: Record<string, Times>;
+	leave: Record<string, Times>;
+	leaveFailed: number;
+	/** Per second, 10 idle nodes. */
+	idle: Record<string, number>;
+}
+
+export interface CrashResult {
+	/** Until a node that makes no calls has removed the crashed one. */
+	membership: Times;
+	/** Until a caller calls it no more. */
+	steered: Times;
+	failedWithoutRetry: number[];
+	failedWithRetry: number[];
+}
+
+/** Join and leave at growing sizes, and the load of the cluster at rest. */
+export async function membership(kind: Kind, scale: Scale): Promise<MembershipResult> {
+	const cluster = await BenchCluster.start(kind);
+	const result: MembershipResult = { join: {}, leave: {}, leaveFailed: 0, idle: {} };
+	try {
+		for (const size of scale.sizes) {
+			await cluster.grow(size);
+			if (size === 10) result.idle = await idle(cluster, scale.idle);
+			const caller = await cluster.add("caller", { worker: false, rate: RATE });
+			const joins: number[] = [];
+			const leaves: number[] = [];
+			for (let round = 0; round < scale.joins; round++) {
+				await joinAndLeave(cluster, `joiner${size}x${round}`, joins, leaves);
+			}
+			await delay(SETTLE);
+			result.leaveFailed += caller.calls(0, now()).failed;
+			await caller.process.kill();
+			cluster.remove(caller);
+			result.join[size] = times(joins);
+			result.leave[size] = times(leaves);
+		}
+		return result;
+	} finally {
+		await cluster.stop();
+	}
+}
+
+async function joinAndLeave(cluster: BenchCluster, nodeID: string, joins: number[], leaves: number[]): Promise<void> {
+	const observers = [...cluster.nodes];
+	const joiner = await cluster.add(nodeID);
+	const started = (await joiner.when("started", undefined, 0, 1000)) as number;
+	for (const observer of observers) joins.push((await seen(observer, "joined", nodeID, started)) - started);
+
+	const asked = now();
+	const exit = joiner.process.stop();
+	const leaving = (await joiner.when("leaving", undefined, asked, 5000)) as number;
+	for (const observer of observers) leaves.push((await seen(observer, "left", nodeID, leaving)) - leaving);
+	await exit;
+	cluster.remove(joiner);
+}
+
+async function idle(cluster: BenchCluster, seconds: number): Promise<Record<string, number>> {
+	await delay(SETTLE);
+	const before = await cluster.counters();
+	await delay(seconds * 1000);
+	const after = await cluster.counters();
+	return Object.fromEntries(
+		Object.keys(before).map(name => [name, round(((after[name] ?? 0) - (before[name] ?? 0)) / seconds, 2)])
+	);
+}
+
+/** kill -9 of one of three workers, seen by a node that makes no calls, a caller without retry and one with. */
+export async function crash(kind: Kind, scale: Scale): Promise<CrashResult> {
+	const cluster = await BenchCluster.start(kind);
+	const membershipTimes: number[] = [];
+	const steered: number[] = [];
+	const result: CrashResult = {
+		membership: times([]),
+		steered: times([]),
+		failedWithoutRetry: [],
+		failedWithRetry: []
+	};
+	try {
+		await cluster.grow(3);
+		const plain = await cluster.add("caller", { worker: false, rate: RATE });
+		const retrying = await cluster.add("retrier", { worker: false, rate: RATE, retry: true });
+		await cluster.allSeen();
+		for (let round = 0; round < scale.crashes; round++) {
+			await delay(SETTLE);
+			const victim = cluster.nodes[2] as BenchNode;
+			const observer = cluster.nodes[0] as BenchNode;
+			const killed = now();
+			await victim.process.kill();
+			steered.push((await seen(plain, "left", victim.nodeID, killed)) - killed);
+			membershipTimes.push((await seen(observer, "left", victim.nodeID, killed)) - killed);
+			await delay(SETTLE * 2);
+			result.failedWithoutRetry.push(plain.calls(killed - 500, now()).failed);
+			result.failedWithRetry.push(retrying.calls(killed - 500, now()).failed);
+			cluster.remove(victim);
+			const replacement = await cluster.add(`node${10 + round}`);
+			cluster.remove(replacement);
+			cluster.nodes.splice(2, 0, replacement);
+			await cluster.allSeen();
+		}
+		return { ...result, membership: times(membershipTimes), steered: times(steered) };
+	} finally {
+		await cluster.stop();
+	}
+}
+
+/** Failed calls of a caller, with three workers, while a server is away and for a while afterwards. */
+export async function outages(kind: Kind, scale: Scale): Promise<Record<string, Calls & { evictions: number }>> {
+	const results: Record<string, Calls & { evictions: number }> = {};
+	const run = async (name: string, outage: (cluster: BenchCluster) => Promise<void>): Promise<void> => {
+		results[name] = await underOutage(kind, outage);
+	};
+
+	if (kind !== "local") {
+		for (const seconds of scale.etcdDown) {
+			await run(`etcd down ${seconds} s`, async ({ etcd }) => {
+				await etcd.stop();
+				await delay(seconds * 1000);
+				await etcd.start();
+			});
+		}
+		await run(`etcd frozen ${scale.etcdFrozen} s`, async ({ etcd }) => {
+			etcd.pause();
+			await delay(scale.etcdFrozen * 1000);
+			etcd.resume();
+		});
+		await run("etcd wiped, back after 2 s", async ({ etcd }) => {
+			await etcd.kill();
+			await etcd.wipe();
+			await delay(2000);
+			await etcd.start();
+		});
+	}
+	await run(`NATS killed ${scale.natsDown} s`, async ({ nats }) => {
+		await nats.kill();
+		await delay(scale.natsDown * 1000);
+		await nats.start();
+	});
+	return results;
+}
+
+async function underOutage(
+	kind: Kind,
+	outage: (cluster: BenchCluster) => Promise<void>
+): Promise<Calls & { evictions: number }> {
+	const cluster = await BenchCluster.start(kind);
+	try {
+		await cluster.grow(3);
+		const caller = await cluster.add("caller", { worker: false, rate: RATE });
+		await cluster.allSeen();
+		await delay(SETTLE);
+		const start = now();
+		await outage(cluster);
+		await delay(15_000); // longer than any hold: what the outage does to the leases shows late
+		const evictions = cluster.nodes
+			.flatMap(node => node.events)
+			.filter(({ event, at }) => event === "left" && at > start);
+		return { ...caller.calls(start, now()), evictions: evictions.length };
+	} finally {
+		await cluster.stop();
+	}
+}
+
+async function seen(observer: BenchNode, event: string, node: string, since: number): Promise<number> {
+	const at = await observer.when(event, node, since, 90_000);
+	if (at === undefined) throw new Error(`'${observer.nodeID}' did not see that '${node}' ${event} within 90 s`);
+	return at;
+}
+
+function times(values: number[]): Times {
+	const sorted = values.toSorted((one, other) => one - other);
+	const at = (share: number) => round(sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN, 1);
+	return { median: at(0.5), min: at(0), max: at(1) };
+}
+
+function round(value: number, digits: number): number {
+	return Math.round(value * 10 ** digits) / 10 ** digits;
+}

@@ -1,0 +1,54 @@
+/**
+ * The HEALTHCHECK of the image: exits with 0 when the node of this container is ready, else with 1 and the reason.
+ * The gateway is asked over HTTP. Any other node is asked over NATS for its service's `ready`, by one request packet of
+ * moleculer's protocol, so that the check neither joins the mesh nor is answered by another replica.
+ */
+import { randomUUID } from "node:crypto";
+import { basename } from "node:path";
+import { connect, JSONCodec } from "nats";
+import { type Env, env } from "../lib/env.ts";
+import { nodeName } from "../lib/node-name.ts";
+
+/** Less than the time-out of the HEALTHCHECK, so that the reason gets into the log. */
+const TIMEOUT_MS = 4000;
+/** `ServiceBroker.PROTOCOL_VERSION`; not imported, because loading moleculer takes longer than the check. */
+const PROTOCOL = "5";
+
+interface Response {
+	success: boolean;
+	error?: { message: string };
+}
+
+async function askGateway({ PORT }: Env): Promise<void> {
+	const answer = await fetch(`http://127.0.0.1:${PORT}/readyz`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+	if (!answer.ok) throw new Error(`Not ready: ${await answer.text()}`);
+}
+
+async function askNode(env: Env, service: string): Promise<void> {
+	// A container's node is process 1.
+	const node = nodeName(env, 1);
+	const prefix = env.MESH_NAME ? `MOL-${env.MESH_NAME}` : "MOL";
+	const sender = `health-${randomUUID()}`;
+	const codec = JSONCodec<object>();
+
+	const nats = await connect({ servers: env.NATS_URL, reconnect: false, timeout: TIMEOUT_MS });
+	try {
+		const responses = nats.subscribe(`${prefix}.RES.${sender}`, { max: 1, timeout: TIMEOUT_MS });
+		const request = { id: sender, action: `${service}.ready`, params: {}, meta: {}, level: 1, tracing: false };
+		nats.publish(`${prefix}.REQ.${node}`, codec.encode({ ver: PROTOCOL, sender, ...request }));
+		for await (const { data } of responses) {
+			const { success, error } = codec.decode(data) as Response;
+			if (!success) throw new Error(`Not ready: ${error?.message}`);
+		}
+	} finally {
+		await nats.close();
+	}
+}
+
+const service = basename(env().SERVICEDIR);
+try {
+	await (service === "api" || service === "services" ? askGateway(env()) : askNode(env(), service));
+} catch (error) {
+	console.error((error as Error).message);
+	process.exitCode = 1;
+}

@@ -1,0 +1,31 @@
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import { Code, type Envelope } from "./envelope.ts";
+
+/** The statuses that Node itself gives these errors; for any other it is 400. */
+const statuses: Readonly<Record<string, number>> = {
+	HPE_HEADER_OVERFLOW: 431,
+	HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+	ERR_HTTP_REQUEST_TIMEOUT: 408
+};
+
+/**
+ * Answers what Node's parser can not read as a request, which it hands over as a bare connection: an unknown method,
+ * headers that are too long, a body that ends early. Then it closes the connection.
+ */
+export function answerClientError({ code }: NodeJS.ErrnoException, socket: Duplex, requestId: string): void {
+	if (!socket.writable) return void socket.destroy();
+	const status = statuses[code ?? ""] ?? 400;
+	const message = STATUS_CODES[status] as string;
+	const body = JSON.stringify({ code: Code.ParamErr, message, data: { errors: [] } } satisfies Envelope);
+	const head = [
+		`HTTP/1.1 ${status} ${message}`,
+		"Content-Type: application/json; charset=utf-8",
+		`Content-Length: ${Buffer.byteLength(body)}`,
+		`X-Request-ID: ${requestId}`,
+		"X-Content-Type-Options: nosniff",
+		"Cache-Control: no-store",
+		"Connection: close"
+	];
+	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+}

@@ -1,0 +1,101 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import cors from "cors";
+import helmet from "helmet";
+import { newId } from "../../lib/observability/trace-context.ts";
+import { apiError } from "./api.contract.ts";
+import { answerClientError } from "./client-error.ts";
+import { failure } from "./envelope.ts";
+
+/** What one client may hold of the server, and for how long. Times are in milliseconds. */
+export interface HttpLimits {
+	/** From the connection, or the last answer, to the end of the headers: a client that dribbles them is cut off. */
+	headersTimeout: number;
+	/** From the connection, or the last answer, to the end of the body. */
+	requestTimeout: number;
+	/** How long an idle connection is kept: longer than a load balancer's own 60 s, so that it is the one to close. */
+	keepAliveTimeout: number;
+	/** How often the two first are looked at. */
+	connectionsCheckingInterval: number;
+	/** Bytes of all headers together. */
+	maxHeaderSize: number;
+	/** Requests on one connection, so that clients spread over the nodes again. */
+	maxRequestsPerSocket: number;
+	/** Open connections; more are closed at once. */
+	maxConnections: number;
+}
+
+export const HTTP_LIMITS: HttpLimits = {
+	headersTimeout: 10_000,
+	requestTimeout: 30_000,
+	keepAliveTimeout: 65_000,
+	connectionsCheckingInterval: 1_000,
+	maxHeaderSize: 16_384,
+	maxRequestsPerSocket: 10_000,
+	maxConnections: 10_000
+};
+
+/** This API is for programs: nothing in an answer may load, run, frame or be framed, and no answer is kept. */
+const securityHeaders = helmet({
+	contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+	referrerPolicy: { policy: "no-referrer" },
+	xFrameOptions: { action: "deny" },
+	crossOriginResourcePolicy: { policy: "same-origin" }
+});
+
+const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
+const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key"];
+const ANSWER_HEADERS = [
+	...["Location", "Retry-After", "X-Request-ID"],
+	...["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+];
+const PREFLIGHT_SECONDS = 600;
+
+type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
+
+/**
+ * Makes the HTTP server in front of the gateway: limits on connections, security headers on every answer, and CORS.
+ * @param corsOrigins browser origins that may read answers; none: a preflight is answered like any unknown method
+ */
+export function httpServer(handler: Handler, corsOrigins: readonly string[], limits: HttpLimits = HTTP_LIMITS): Server {
+	const { maxRequestsPerSocket, maxConnections, ...options } = limits;
+	const allowOrigin = crossOrigin(corsOrigins);
+	const listener: RequestListener = (req, res) => {
+		securityHeaders(req, res, () => {
+			res.setHeader("Cache-Control", "no-store");
+			if (req.headers.host === undefined && req.httpVersion === "1.1") refuseWithoutHost(res);
+			else allowOrigin(req, res, () => handler(req, res));
+		});
+	};
+	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
+	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);
+	server.on("checkExpectation", listener);
+	server.on("clientError", (error, socket) => answerClientError(error, socket, newId()));
+	return Object.assign(server, { maxRequestsPerSocket, maxConnections });
+}
+
+function crossOrigin(
+	origins: readonly string[]
+): (req: IncomingMessage, res: ServerResponse, next: () => void) => void {
+	if (origins.length === 0) return (_req, _res, next) => next();
+
+	const allow = cors({
+		...{ origin: [...origins], methods: METHODS, maxAge: PREFLIGHT_SECONDS },
+		...{ allowedHeaders: REQUEST_HEADERS, exposedHeaders: ANSWER_HEADERS }
+	});
+	return (req, res, next) => {
+		// The library takes every OPTIONS request for a preflight and answers it.
+		const asksForNothing = req.method === "OPTIONS" && !req.headers["access-control-request-method"];
+		// Tells browsers that a page of these origins may use what is marked as same-origin only.
+		if (origins.includes(req.headers.origin ?? "")) res.setHeader("Cross-Origin-Resource-Policy", "cross-origin");
+		if (asksForNothing) next();
+		else allow(req, res, next);
+	};
+}
+
+/** RFC 9112 section 3.2: a request without Host is refused. */
+function refuseWithoutHost(res: ServerResponse): void {
+	const { status, body } = failure(apiError("HOST_MISSING"));
+	const text = JSON.stringify(body);
+	const headers = { "X-Request-ID": newId(), "Content-Length": Buffer.byteLength(text), Connection: "close" };
+	res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers }).end(text);
+}

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { Errors } from "moleculer";
+import { env } from "../../../lib/env.ts";
+import { signingKeys } from "../../../lib/signing-keys.ts";
+import { accessTokens } from "../../../lib/tokens.ts";
+import { routes } from "../../../services/api/routes.ts";
+import { assertFailure, assertSuccess } from "../../support/answers.ts";
+import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
+import { sampleRequests } from "../../support/requests.ts";
+
+useEnvironment();
+
+const DETAIL = "ER_ACCESS_DENIED for root@db.internal";
+
+const samples = sampleRequests().filter(({ route }) => !route.action.startsWith("api."));
+
+/** user and note with every action of the route table doing the same, but for the one that the gateway needs itself. */
+function stubs(handler: () => unknown) {
+	const actionsOf = (service: string) =>
+		routes
+			.map(route => route.action.split("."))
+			.flatMap(([owner, name]) => (owner === service ? [name as string] : []));
+	const user = stubService("user", actionsOf("user"), handler);
+	return {
+		user: { ...user, actions: { ...user.actions, revokedSessions: { handler: () => [] } } },
+		note: stubService("note", actionsOf("note"), handler)
+	};
+}
+
+async function anyToken(): Promise<string> {
+	const identity = { id: 1, role: "user", session_id: "s" } as const;
+	return (await accessTokens(signingKeys(env())).sign(identity, 60)).token;
+}
+
+describe("A service that fails", () => {
+	const errors: [what: string, error: Error, failure: "broken" | "unavailable"][] = [
+		["with a bug", new TypeError(DETAIL), "broken"],
+		["on purpose", new Errors.MoleculerError(DETAIL, 500, "SOME_FAILURE", { detail: DETAIL }), "broken"],
+		["with a status that is not in the contract", new Errors.MoleculerClientError(DETAIL, 418, "TEAPOT"), "broken"],
+		["for want of its database", new Errors.MoleculerError(DETAIL, 503, "DATABASE_UNAVAILABLE"), "unavailable"],
+		["for want of another service", new Errors.ServiceNotFoundError({ action: DETAIL }), "unavailable"]
+	];
+	let thrown: Error;
+	const throwing = stubs(() => {
+		throw thrown;
+	});
+	onBothShapes(app => {
+		for (const [what, error, failure] of errors)
+			for (const { name, route, path, options } of samples)
+				it(`${what} is answered on ${name} without a word about the reason`, async () => {
+					thrown = error;
+					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken() });
+					assertFailure(answer, failure);
+					assert.doesNotMatch(answer.text, /ER_ACCESS|db\.internal|stack|SOME_FAILURE|TEAPOT/);
+				});
+	}, throwing);
+});
+
+describe("A service that does not answer", () => {
+	const hanging = stubs(() => new Promise(() => {}));
+	onBothShapes(
+		app => {
+			for (const { name, route, path, options } of samples)
+				it(`is answered on ${name} with 504 when the time is over`, async () => {
+					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken() });
+					assertFailure(answer, "late");
+				});
+		},
+		hanging,
+		{ requestTimeout: 30 }
+	);
+});
+
+describe("A service that is not there", () => {
+	onBothShapes(
+		app => {
+			for (const { name, route, path, options } of samples)
+				it(`is answered on ${name} with 503 and when to come back`, async () => {
+					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken() });
+					assertFailure(answer, "unavailable");
+				});
+
+			it("leaves what needs no service in place, and is reported by /readyz", async () => {
+				assert.deepEqual((await app().client.send("GET", "/ping")).body, { message: "pong" });
+				assert.deepEqual((await app().client.send("GET", "/healthz")).body, { status: "ok" });
+				const ready = await app().client.send("GET", "/readyz");
+				const checks = { user: "failed", note: "failed", transporter: "ok" };
+				assert.deepEqual([ready.status, ready.body], [503, { status: "failed", checks }]);
+			});
+		},
+		{ user: null, note: null }
+	);
+});
+
+describe("The note service", () => {
+	it("writes nothing when the user service is gone, so that the client may try again", async t => {
+		const together = await startApp(t);
+		const { token } = await together.client.newUser();
+		const note = await together.client.newNote(token);
+
+		await together.broker.destroyService("user");
+		const write = () => together.client.send("POST", "/v1/note", { token, json: { title: "Lost?", content: "x" } });
+		const change = () => together.client.send("PUT", `/v1/note/${note.note_id}`, { token, json: { title: "Lost?" } });
+		assertFailure(await write(), "unavailable");
+		assertFailure(await change(), "unavailable");
+
+		together.broker.createService((await import("../../../services/user/user.service.ts")).default);
+		await together.broker.waitForServices("user");
+		const page = await together.client.send("GET", "/v1/note/query", { token });
+		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [note]);
+	});
+
+	it("answers 503 when its node has left, and the gateway recovers with the next one", async t => {
+		const app = await startSplitApp(t);
+		const { token } = await app.client.newUser();
+		await app.worker.destroyService("note");
+		assertFailure(await app.client.send("GET", "/v1/note/query", { token }), "unavailable");
+		app.worker.createService((await import("../../../services/note/note.service.ts")).default);
+		await app.worker.waitForServices("note");
+		await app.broker.waitForServices("note");
+		assertSuccess(await app.client.send("GET", "/v1/note/query", { token }));
+	});
+});

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { Client } from "../support/client.ts";
+import { fences, section } from "../support/markdown.ts";
+import { type NodeProcess, spawnNode } from "../support/processes.ts";
+
+const blocks = fences(section(readFileSync("README.md", "utf8"), "## Add a service")).filter(({ file }) => file);
+const TREE = ["lib", "mixins", "models", "services", "scripts", "test/support", "moleculer.config.ts"];
+const ROUTES = "export const routes: readonly RouteDefinition[] = [\n";
+
+/** A copy of the project, inside it so that packages are found, with the README's files in their places. */
+function projectWithTheNewService(): string {
+	mkdirSync("data", { recursive: true });
+	const root = mkdtempSync(resolve("data/readme-"));
+	for (const path of [...TREE, "package.json", "tsconfig.json"]) cpSync(path, join(root, path), { recursive: true });
+
+	for (const { file, text } of blocks) {
+		const target = join(root, file);
+		mkdirSync(dirname(target), { recursive: true });
+		writeFileSync(target, existsSync(target) ? extended(readFileSync(target, "utf8"), text) : text);
+	}
+	return root;
+}
+
+/** An existing file with what a block adds to it: imports go to the imports, a row to the table of routes. */
+function extended(source: string, block: string): string {
+	const lines = block.split("\n");
+	const imports = lines.filter(line => line.startsWith("import "));
+	const rows = lines.filter(line => line && !imports.includes(line));
+	assert.ok(source.includes(ROUTES));
+	const withRows = source.replace(ROUTES, () => ROUTES + rows.map(line => `${line}\n`).join(""));
+	return withRows.replace("import * as user", () => `${imports.join("\n")}\nimport * as user`);
+}
+
+async function succeeds(node: NodeProcess): Promise<void> {
+	const { code } = await node.exited;
+	assert.equal(code, 0, node.output);
+}
+
+describe("The service that the README adds", () => {
+	let root: string;
+	before(() => {
+		root = projectWithTheNewService();
+	});
+	after(() => rmSync(root, { recursive: true, force: true }));
+
+	it("is made of a contract, a domain, a service, a route and a test", () => {
+		assert.deepEqual(
+			blocks.map(({ file }) => file),
+			[
+				"services/stats/stats.contract.ts",
+				"services/stats/stats.domain.ts",
+				"services/stats/stats.service.ts",
+				"services/api/routes.ts",
+				"test/component/stats.test.ts"
+			]
+		);
+	});
+
+	it("passes the type checker", async () => {
+		await succeeds(spawnNode({ args: ["node_modules/typescript/bin/tsc", "-p", root] }));
+	});
+
+	it("is written as the linter asks", async () => {
+		const files = blocks.map(({ file }) => join(root, file));
+		const biome = resolve("node_modules/@biomejs/biome/bin/biome");
+		await succeeds(spawnNode({ args: [biome, "check", "--vcs-enabled=false", "--error-on-warnings", ...files] }));
+	});
+
+	it("passes its own test", async () => {
+		const node = spawnNode({ args: ["--test", "test/component/stats.test.ts"], cwd: root });
+		await succeeds(node);
+		assert.match(node.output, /pass 1\b/);
+	});
+
+	it("answers over HTTP, and stands in the OpenAPI document", async () => {
+		const runner = resolve("node_modules/moleculer/bin/moleculer-runner.mjs");
+		await using node = spawnNode({
+			args: [runner, "--config", "moleculer.config.ts", "--mask", "**/*.service.ts", "services"],
+			cwd: root,
+			env: { PORT: "0", HOST: "127.0.0.1" }
+		});
+		const [, port] = await node.waitForLine(/ready on http:\/\/localhost:(\d+)/);
+		const client = new Client(`http://127.0.0.1:${port}`);
+		const { token } = await client.newUser();
+		await client.send("POST", "/v1/note", { token, json: { title: "Hello", content: "My first note" } });
+
+		const { body } = await client.send("GET", "/v1/stats/words", { token });
+		assert.deepEqual(body, { code: 0, message: "Success", data: { notes: 1, words: 3 } });
+		assert.equal((await client.send("GET", "/v1/stats/words?limit=0", { token })).status, 422);
+		assert.equal((await client.send("GET", "/v1/stats/words")).status, 401);
+		const document = (await client.send("GET", "/openapi.json")).body as unknown as { paths: object };
+		assert.ok("/v1/stats/words" in document.paths);
+	});
+});

@@ -1,0 +1,263 @@
+import assert from "node:assert/strict";
+import type { AddressInfo, Server } from "node:net";
+import { after, before, describe, it, type TestContext } from "node:test";
+import { ServiceBroker, type ServiceSchema } from "moleculer";
+import { startRedis } from "../../scripts/servers/redis.ts";
+import type { LocalServer } from "../../scripts/servers/server.ts";
+import { type LimitEvents, type Limits, rateLimits, type WithoutRedis } from "../../services/api/rate-limit.ts";
+import { quiet, useEnvironment } from "../support/app.ts";
+import { type Answer, Client } from "../support/client.ts";
+import { requireServers } from "../support/servers.ts";
+
+const { skip } = await requireServers("redis");
+const LIMIT = 20;
+const LOGIN_LIMIT = 10;
+const ATTEMPTS = 3;
+
+/** Waits for the answer of `look` to be true. */
+async function until(look: () => boolean | Promise<boolean>): Promise<void> {
+	for (const deadline = Date.now() + 10_000; !(await look()); ) {
+		if (Date.now() > deadline) throw new Error("It did not become true in 10 s");
+		await new Promise(resolve => setTimeout(resolve, 20));
+	}
+}
+
+describe("Limits of two api nodes that share a Redis", { skip }, () => {
+	let redis: LocalServer;
+	let brokers: ServiceBroker[];
+	let first: Client;
+	let second: Client;
+
+	before(async () => {
+		redis = await startRedis();
+		useEnvironment({
+			REDIS_URL: redis.url,
+			RATE_LIMIT_PER_MINUTE: String(LIMIT),
+			LOGIN_LIMIT_PER_MINUTE: String(LOGIN_LIMIT),
+			USER_LIMIT_PER_MINUTE: "5",
+			LOGIN_ATTEMPTS: String(ATTEMPTS),
+			RATE_LIMIT_WITHOUT_REDIS: "closed",
+			// Each test comes from an address of its own.
+			TRUST_PROXY: "loopback"
+		});
+		const namespace = `limits-${process.hrtime.bigint()}`;
+		const schema = async (name: string) =>
+			(await import(`../../services/${name}/${name}.service.ts`)).default as ServiceSchema;
+		const node = async (nodeID: string, ...names: string[]) => {
+			const metrics = { enabled: true, reporter: [] };
+			const broker = new ServiceBroker(quiet({ namespace, transporter: "Fake", nodeID, metrics }));
+			for (const name of names) broker.createService(await schema(name));
+			await broker.start();
+			return broker;
+		};
+		brokers = [await node("worker", "user", "note"), await node("api-1", "api"), await node("api-2", "api")];
+		const [, one, two] = brokers as [ServiceBroker, ServiceBroker, ServiceBroker];
+		await Promise.all([one, two].map(broker => broker.waitForServices(["user", "note"])));
+		[first, second] = [one, two].map(clientOf) as [Client, Client];
+		await until(() => storeUp(one) && storeUp(two));
+	});
+	after(async () => {
+		await Promise.all(brokers?.map(broker => broker.stop()) ?? []);
+		await redis?.stop();
+	});
+
+	const clientOf = (broker: ServiceBroker) => {
+		const { server } = broker.getLocalService("api") as unknown as { server: Server };
+		return new Client(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+	};
+	const metric = (broker: ServiceBroker, name: string, labels = {}) =>
+		(broker.metrics.getMetric(name) as unknown as { get(labels: object): { value: number } | null }).get(labels)
+			?.value ?? 0;
+	const storeUp = (broker: ServiceBroker) => metric(broker, "notemesh.limits.store.up") === 1;
+	const from = (address: string, headers: Record<string, string> = {}) => ({
+		headers: { "X-Forwarded-For": address, ...headers }
+	});
+	const login = (client: Client, address: string, username: string, password: string): Promise<Answer> =>
+		client.send("POST", "/v1/user/login", { json: { username, password }, ...from(address) });
+	const register = (address: string, username: string) =>
+		first.send("POST", "/v1/user/register", { json: { username, password: "correct horse" }, ...from(address) });
+
+	it("count an address over both nodes, refuse the one too many with 429, and tell how many are left", async () => {
+		for (let i = 0; i < LIMIT; i++) {
+			const { status, headers } = await (i % 2 ? first : second).send("GET", "/ping", from("203.0.113.1"));
+			assert.equal(status, 200);
+			assert.equal(headers["x-ratelimit-limit"], String(LIMIT));
+			assert.equal(headers["x-ratelimit-remaining"], String(LIMIT - 1 - i));
+		}
+		for (const client of [first, second]) {
+			const { status, headers, body } = await client.send("GET", "/ping", from("203.0.113.1"));
+			assert.equal(status, 429);
+			assert.equal(body.code, 10007);
+			assert.ok(Number(headers["retry-after"]) > 0 && Number(headers["retry-after"]) <= 60);
+			assert.match(String(headers["x-request-id"]), /^\w{32}$/);
+		}
+		assert.equal((await first.send("GET", "/ping", from("203.0.113.2"))).status, 200);
+		assert.ok(metric(brokers[1] as ServiceBroker, "notemesh.limits.refused.total", { limit: "all" }) >= 1);
+	});
+
+	it("let exactly as many in when all come at once", async () => {
+		const answers = await Promise.all(
+			Array.from({ length: 3 * LIMIT }, (_, i) => (i % 2 ? first : second).send("GET", "/ping", from("203.0.113.3")))
+		);
+		assert.equal(answers.filter(({ status }) => status === 200).length, LIMIT);
+	});
+
+	it("count unknown paths, wrong methods and refused bodies too", async () => {
+		for (let i = 0; i < LIMIT; i++)
+			await first.send(i % 2 ? "GET" : "PATCH", i % 3 ? "/nothing" : "/v1/note", from("203.0.113.4"));
+		assert.equal((await first.send("GET", "/nothing", from("203.0.113.4"))).status, 429);
+		const unread = {
+			raw: "x".repeat(600_000),
+			headers: { "X-Forwarded-For": "203.0.113.4", "Content-Type": "application/json" }
+		};
+		assert.equal((await first.send("POST", "/v1/user/login", unread)).status, 429);
+	});
+
+	it("can not be got round by an X-Forwarded-For of the client's own", async () => {
+		for (let i = 0; i < LIMIT; i++) await first.send("GET", "/ping", from(`198.51.100.${i}, 203.0.113.5`));
+		assert.equal((await first.send("GET", "/ping", from("198.51.100.99, 203.0.113.5"))).status, 429);
+	});
+
+	it("are stricter where passwords and refresh tokens are tried", async () => {
+		for (let i = 0; i < LOGIN_LIMIT; i++) await login(i % 2 ? first : second, "203.0.113.6", `nobody ${i}`, "wrong!");
+		assert.equal((await login(first, "203.0.113.6", "another", "wrong!")).status, 429);
+		assert.equal(
+			(await first.send("POST", "/v1/user/refresh", { json: { refresh_token: "x" }, ...from("203.0.113.6") })).status,
+			429
+		);
+		assert.equal((await first.send("GET", "/ping", from("203.0.113.6"))).status, 200);
+	});
+
+	it("count a user whatever address the requests come from", async () => {
+		await register("203.0.113.7", "walker");
+		const { token } = (await login(first, "203.0.113.7", "walker", "correct horse")).body as unknown as {
+			token: string;
+		};
+		const me = (i: number) =>
+			first.send("GET", "/v1/user/me", from(`192.0.2.${i}`, { Authorization: `Bearer ${token}` }));
+		for (let i = 0; i < 5; i++) assert.equal((await me(i)).status, 200);
+		assert.equal((await me(99)).status, 429);
+	});
+
+	it("back off from wrong passwords for one name from one address, on both nodes, for any way to write the name", async () => {
+		await register("203.0.113.8", "Victim");
+		const spellings = ["Victim", "victim", " VICTIM "];
+		for (const [i, name] of spellings.entries())
+			assert.equal((await login(i % 2 ? first : second, "203.0.113.9", name, "wrong!")).status, 401);
+		const refused = await login(second, "203.0.113.9", "victim", "correct horse");
+		assert.equal(refused.status, 429, "even the right password, so that it can not be told from a wrong one");
+		assert.ok(Number(refused.headers["retry-after"]) > 0);
+		assert.equal((await login(first, "203.0.113.9", "somebody else", "wrong!")).status, 401);
+	});
+
+	it("do not lock the victim out, who comes from another address", async () => {
+		assert.equal((await login(first, "203.0.113.8", "victim", "correct horse")).status, 200);
+	});
+
+	it("let no more guesses through when they all come at once", async () => {
+		const answers = await Promise.all(
+			Array.from({ length: LOGIN_LIMIT }, (_, i) =>
+				login(i % 2 ? first : second, "203.0.113.10", "victim", `guess ${i}`)
+			)
+		);
+		assert.equal(answers.filter(({ status }) => status === 401).length, ATTEMPTS);
+	});
+
+	it("forget wrong passwords after the right one", async () => {
+		for (let round = 0; round < 2; round++) {
+			for (let i = 1; i < ATTEMPTS; i++)
+				assert.equal((await login(first, "203.0.113.11", "victim", "wrong!")).status, 401);
+			assert.equal((await login(second, "203.0.113.11", "victim", "correct horse")).status, 200);
+		}
+	});
+
+	it("back off from wrong old passwords of somebody who has stolen a token", async () => {
+		await register("203.0.113.12", "robbed");
+		const { token } = (await login(first, "203.0.113.12", "robbed", "correct horse")).body as unknown as {
+			token: string;
+		};
+		const change = (old_password: string) =>
+			first.send("PUT", "/v1/user/password", {
+				json: { old_password, new_password: "a new one" },
+				...from("203.0.113.13", { Authorization: `Bearer ${token}` })
+			});
+		for (let i = 0; i < ATTEMPTS; i++) assert.equal((await change("wrong!")).status, 401);
+		assert.equal((await change("correct horse")).status, 429);
+	});
+
+	it("refuse with 503 while Redis is away (closed), say so in a metric, and count again when it is back", async () => {
+		const [, api] = brokers as [ServiceBroker, ServiceBroker];
+		await redis.kill();
+		await until(() => !storeUp(api));
+		const { status, body, headers } = await first.send("GET", "/ping", from("203.0.113.14"));
+		assert.deepEqual([status, body.code, headers["retry-after"]], [503, 10001, "1"]);
+		assert.ok(metric(api, "notemesh.limits.degraded.total", { limit: "all", rule: "closed" }) >= 1);
+
+		await redis.start();
+		await until(() => brokers.slice(1).every(storeUp));
+		for (let i = 0; i < LIMIT; i++)
+			assert.equal((await (i % 2 ? first : second).send("GET", "/ping", from("203.0.113.14"))).status, 200);
+		assert.equal((await first.send("GET", "/ping", from("203.0.113.14"))).status, 429);
+	});
+});
+
+describe("A limit without its Redis", { skip }, () => {
+	interface Watched {
+		limits: Limits;
+		seen: string[];
+		ups: boolean[];
+	}
+
+	function watched(t: TestContext, url: string, withoutRedis: WithoutRedis): Watched {
+		const seen: string[] = [];
+		const ups: boolean[] = [];
+		const events: LimitEvents = {
+			refused: limit => void seen.push(`refused ${limit}`),
+			degraded: (limit, rule) => void seen.push(`degraded ${limit} ${rule}`),
+			storeUp: up => void ups.push(up)
+		};
+		const limits = rateLimits({ redis: { url }, withoutRedis, events });
+		t.after(() => limits.close());
+		return { limits, seen, ups };
+	}
+
+	const cases: [rule: WithoutRedis, what: string, statuses: string[]][] = [
+		["memory", "counts in this node", ["allowed", "allowed", "refused"]],
+		["open", "lets everything in", ["allowed", "allowed", "allowed"]],
+		["closed", "lets nothing in", ["503", "503", "503"]]
+	];
+	for (const [rule, what, expected] of cases)
+		for (const [how, signal] of [
+			["killed", "SIGKILL"],
+			["hanging", "SIGSTOP"]
+		] as const)
+			it(`${what} where the rule is "${rule}" and Redis is ${how}; counts in Redis once that answers again`, async t => {
+				await using redis = await startRedis();
+				const { limits, seen, ups } = watched(t, redis.url, rule);
+				const limit = limits.limit({ name: "test", points: 2, seconds: 60 });
+				assert.ok(limit);
+				const count = (key: string) =>
+					limit.count(key).then(
+						({ allowed }) => (allowed ? "allowed" : "refused"),
+						(error: { code: number }) => String(error.code)
+					);
+				await until(() => ups.at(-1) === true);
+				assert.equal(await count("before"), "allowed");
+
+				if (signal === "SIGKILL") await redis.kill();
+				else process.kill(redis.pid as number, "SIGSTOP");
+				const outcomes = [await count("a"), await count("a"), await count("a")];
+				assert.deepEqual(outcomes, expected);
+				assert.equal(seen.filter(event => event === `degraded test ${rule}`).length, 3);
+
+				if (signal === "SIGKILL") await redis.start();
+				else process.kill(redis.pid as number, "SIGCONT");
+				const degraded = () => seen.filter(event => event.startsWith("degraded")).length;
+				await until(async () => {
+					const earlier = degraded();
+					await count(`probe ${Math.random()}`);
+					return degraded() === earlier;
+				});
+				assert.deepEqual([await count("b"), await count("b"), await count("b")], ["allowed", "allowed", "refused"]);
+			});
+});
