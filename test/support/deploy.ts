@@ -14,6 +14,7 @@ interface Rule {
 }
 
 interface Panel {
+	datasource: { uid: string };
 	title: string;
 	targets?: { expr?: string }[];
 }
@@ -61,7 +62,7 @@ export function panelExpressions(): { name: string; expression: string }[] {
 }
 
 const NOT_METRICS = new Set(
-	"and or unless by without on ignoring group_left group_right bool offset sum min max avg count rate increase irate histogram_quantile absent vector label_values".split(
+	"and or unless by without on ignoring group_left group_right bool offset sum min max avg count rate increase irate histogram_quantile absent vector min_over_time label_values".split(
 		" "
 	)
 );

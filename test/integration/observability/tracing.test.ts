@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { createConnection } from "mysql2/promise";
 import { type LocalMesh, startLocalMesh } from "../../../scripts/local-mesh.ts";
-import type { NodeProcess } from "../../../scripts/node-process.ts";
+import { type NodeProcess, spawnNode } from "../../../scripts/node-process.ts";
 import { Client } from "../../support/client.ts";
 import { flat, JaegerCollector, type SpanTree } from "../../support/jaeger-collector.ts";
 import { freePort } from "../../support/processes.ts";
@@ -140,5 +140,23 @@ describe("Traces of a mesh: api, user and note in a process each", { skip: serve
 		const wire = Buffer.concat(collector.packets).toString("latin1");
 		assert.ok(collector.spans.length > 50);
 		for (const secret of secrets) assert.equal(wire.includes(secret), false, `found ${secret}`);
+	});
+});
+
+describe("npm run trace:demo", { skip: servers.skip }, () => {
+	it("prints the spans of one request of a mesh that it starts, and leaves nothing running", async () => {
+		const demo = spawnNode({ args: ["scripts/trace-demo.ts"] });
+		const { code } = await demo.exited;
+		assert.equal(code, 0, demo.output);
+		const names = demo.lines.slice(demo.lines.findIndex(line => /^GET .* answered 200/.test(line)) + 2);
+		assert.deepEqual(
+			names.filter(Boolean).map(line => line.split(/ {2,}(?=[a-z]+-\d)/)[0]),
+			[
+				"GET /v1/note/query",
+				"  action 'note.query'",
+				...["    SELECT notes", "    SELECT notes", "    action 'user.mget'"],
+				"      SELECT users"
+			]
+		);
 	});
 });
