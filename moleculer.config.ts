@@ -9,7 +9,9 @@ import { metrics } from "./lib/observability/metrics.ts";
 import { tracing } from "./lib/observability/tracing.ts";
 import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
+import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
+import { sagaCommand } from "./mixins/saga/repl.ts";
 import packageJson from "./package.json" with { type: "json" };
 import { notesCommand } from "./services/note/note.repl.ts";
 
@@ -26,6 +28,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		metadata: { ...metricsMetadata, ...(env.NODE_ZONE && { zone: env.NODE_ZONE }) },
 		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
+		validator: new DiscreetValidator(),
 		requestTimeout: 10_000,
 		...traces,
 		...measurements,
@@ -33,7 +36,10 @@ export function brokerOptions(env: Env): BrokerOptions {
 			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
 			...[contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
 		],
-		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, logCommand, ...registryCommands] },
+		replOptions: {
+			delimiter: "notemesh $",
+			customCommands: [notesCommand, sagaCommand, logCommand, ...registryCommands]
+		},
 
 		created(broker) {
 			// moleculer logs a service that can not be loaded and goes on without it.

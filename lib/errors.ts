@@ -38,3 +38,8 @@ export function validationError(errors: FieldError[]): Errors.ValidationError {
 export function fieldError(field: string, type: string, message: string): Errors.ValidationError {
 	return validationError([{ field, type, message }]);
 }
+
+/** The broken rule of a field that a schema does not know. */
+export function unknownField(field: string): FieldError {
+	return { field, type: "objectStrict", message: `The '${field}' field is not known here.` };
+}

@@ -12,7 +12,7 @@ type Receive = (type: string, packet: Buffer) => unknown;
  * content, and drops packets without a valid seal before anything reads them. Whoever can reach the transporter but has
  * no key can neither call an action, nor emit an event, nor answer for a service: so whom a call is for
  * (`ctx.meta.user`) is as trustworthy as the nodes are. It hides nothing, which TLS does, and a recorded packet can be
- * sent once more: docs/adr/sealed-packets.md.
+ * sent once more: docs/adr/0005-seal-packets-not-identities.md.
  * @param keys the first seals, all open: to rotate, add the new key behind the old, swap them, drop the old one
  */
 export function sealedPackets(keys: readonly SigningKey[]): Middleware {

@@ -7,7 +7,7 @@ import { freePort } from "./servers/free-port.ts";
 import { JaegerCollector } from "./tracing/jaeger-collector.ts";
 import { printTree } from "./tracing/print-tree.ts";
 
-const NODES = { "user-1": "user", "note-1": "note", "api-1": "api" };
+const NODES = { "user-1": "user", "note-1": "note", "points-1": "points", "api-1": "api" };
 /** HTTP, note.query, its two statements, user.mget, its statement. */
 const SPANS = 6;
 const JSON_TYPE = { "Content-Type": "application/json" };
@@ -15,7 +15,7 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-trace-"));
 const collector = await new JaegerCollector().start();
 const port = await freePort();
-console.log("Starting NATS, etcd, MariaDB, Redis, and api, user and note in a process each ...");
+console.log("Starting NATS, etcd, MariaDB, Redis, and every service in a process of its own ...");
 const mesh = await startLocalMesh({ dataDir, ports: { http: port }, env: { JAEGER_ENDPOINT: collector.endpoint } });
 try {
 	await Promise.all(Object.entries(NODES).map(([name, service]) => mesh.startNode(service, name)));

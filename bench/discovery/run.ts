@@ -17,7 +17,7 @@ import {
 const KINDS: Kind[] = ["local", "etcd3", "ours"];
 const FULL: Scale = {
 	sizes: [3, 10, 30],
-	joins: 4,
+	joins: 3,
 	crashes: 2,
 	idle: 20,
 	etcdDown: [20, 90],

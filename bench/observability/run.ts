@@ -21,14 +21,14 @@ const VARIANTS = {
 type Variant = keyof typeof VARIANTS;
 const NAMES = Object.keys(VARIANTS) as Variant[];
 
-const SERVICES = ["user", "note", "api"];
+const SERVICES = ["user", "note", "points", "api"];
 const CONNECTIONS = 16;
 const NOTES = 20;
 /** Linux counts CPU time in these. */
 const TICKS_A_SECOND = 100;
 const READY_TIMEOUT_MS = 60_000;
 
-/** A mesh of three processes, all by itself. */
+/** A mesh of one process per service, all by itself. */
 interface Subject {
 	nodes: NodeProcess[];
 	url: string;
@@ -38,7 +38,7 @@ interface Subject {
 interface Measurement {
 	/** Answers a second. */
 	throughput: number;
-	/** CPU time of the three processes for one request, in milliseconds. */
+	/** CPU time of its processes for one request, in milliseconds. */
 	cpu: number;
 	/** 99th percentile, in milliseconds. */
 	p99: number;

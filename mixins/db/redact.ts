@@ -5,8 +5,9 @@ type Dialect = "mysql" | "sqlite";
 
 /** A statement with every text and binary literal replaced by `?`. */
 export function withoutLiterals(sql: string, dialect: Dialect): string {
-	// A backslash escapes in MySQL's literals and is an ordinary character in SQLite's.
-	return sql.replace(dialect === "mysql" ? /'(?:[^'\\]|\\.|'')*'/gs : /'(?:[^']|'')*'/g, "?");
+	// A backslash escapes in MySQL's literals and is an ordinary character in SQLite's. A literal without an end is taken
+	// to the end: else it would be looked for again from each quote within.
+	return sql.replace(dialect === "mysql" ? /'(?:[^'\\]|\\.|'')*(?:'|$)/gs : /'(?:[^']|'')*(?:'|$)/g, "?");
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { ServiceBroker } from "moleculer";
+import type { ReplOptions, ServiceBroker } from "moleculer";
 import { EtcdDiscoverer } from "./discoverer.ts";
 
 /** What moleculer-repl hands to a command. */
@@ -17,11 +17,12 @@ interface Arguments {
  * Commands for moleculer-repl's `customCommands`: `registry` shows the members, `registry weight <service> <node> <n>`
  * changes a weight in etcd.
  */
-export const registryCommands = [
+export const registryCommands: NonNullable<ReplOptions["customCommands"]> = [
 	{
 		command: "registry [verb] [service] [node] [weight]",
 		description: "Show the etcd registry, or `registry weight <service> <node> <n>`",
 		async action(broker: ServiceBroker, args: unknown, { table }: Helpers): Promise<void> {
+			// moleculer's type says string[], but its REPL passes the arguments by name.
 			console.log(await run(broker, args as Arguments, table));
 		}
 	}

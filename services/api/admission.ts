@@ -15,7 +15,7 @@ const DAY = 24 * HOUR;
 export interface Attempt {
 	/** The secret was right: nothing is held against the client any more. */
 	succeeded(): Promise<void>;
-	/** It was not looked at, because something failed. */
+	/** It was not looked at: something failed, or another field was refused. */
 	unjudged(): Promise<void>;
 }
 

@@ -5,10 +5,9 @@ export const pingResult = { message: { type: "string" } } as const;
 export const liveResult = { status: { type: "enum", values: ["ok"] } } as const;
 export const docsFile = { $$strict: true, file: text({ maxChars: 128, optional: true }) } as const;
 const check = { type: "enum", values: ["ok", "failed"] } as const;
-export const readyResult = {
-	status: { type: "enum", values: ["ok"] },
-	checks: { type: "object", props: { user: check, note: check, transporter: check } }
-} as const;
+const checks = { type: "object", props: { user: check, note: check, transporter: check } } as const;
+export const readyResult = { status: { type: "enum", values: ["ok"] }, checks } as const;
+export const notReadyResult = { status: { type: "enum", values: ["failed", "draining"] }, checks } as const;
 
 export const apiError = errorTable({
 	ROUTE_NOT_FOUND: [404, "Not found"],
@@ -28,7 +27,7 @@ export const apiError = errorTable({
 });
 
 /** What `api.ready` found. */
-export type Readiness = { status: "ok" | "failed" | "draining"; checks: Infer<typeof readyResult>["checks"] };
+export type Readiness = Infer<typeof readyResult> | Infer<typeof notReadyResult>;
 
 declare module "../../lib/call.ts" {
 	interface Actions {

@@ -106,15 +106,10 @@ function publicData(code: number, data: unknown): unknown {
 	return code === Code.ConflictErr ? (data ?? null) : null;
 }
 
-/** The broken rules, without the values that broke them: a refused password must not come back in an answer. */
+/** The broken rules, whoever found them, and nothing else that an error may carry. */
 function fieldErrors(data: unknown): FieldError[] {
 	if (!Array.isArray(data)) return [];
-	const errors = (data as (FieldError & { actual?: unknown })[]).flatMap(({ field, type, message, actual }) =>
-		type === "objectStrict" && !field
-			? String(actual)
-					.split(", ")
-					.map(name => ({ field: name, type, message: `The '${name}' field is not known here.` }))
-			: [{ field, type, message }]
-	);
-	return errors.slice(0, MAX_FIELD_ERRORS);
+	return (data as FieldError[])
+		.slice(0, MAX_FIELD_ERRORS)
+		.map(({ field, type, message }) => ({ field, type, message }));
 }

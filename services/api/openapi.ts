@@ -28,8 +28,12 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 	}
 	return {
 		openapi: "3.1.0",
-		info: { title: "Notemesh", version, description: "Notes over HTTP.", license: { name: "MIT", identifier: "MIT" } },
+		info: {
+			...{ title: "Notemesh", version, description: "Notes over HTTP." },
+			...{ contact: { name: "The operators of this server" }, license: { name: "MIT", identifier: "MIT" } }
+		},
 		servers: [{ url: "/" }],
+		tags: [...new Set(routes.map(tagOf))].map(name => ({ name, description: `What the ${name} service does` })),
 		paths,
 		components: {
 			securitySchemes: {
@@ -37,9 +41,19 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 				cookie: { type: "apiKey", in: "cookie", name: "jwt" }
 			},
 			schemas: {
-				Failure: envelope({ description: "null, or `errors` on code 10002" }),
+				Failure: envelope({
+					oneOf: [
+						{ type: "null" },
+						{ $ref: "#/components/schemas/FieldErrors" },
+						{ $ref: "#/components/schemas/CurrentVersion" }
+					]
+				}),
+				CurrentVersion: {
+					...{ type: "object", description: "On code 10008", additionalProperties: false, required: ["version"] },
+					properties: { version: { type: "integer" } }
+				},
 				FieldErrors: {
-					type: "object",
+					...{ type: "object", description: "On code 10002", additionalProperties: false, required: ["errors"] },
 					properties: { errors: { type: "array", items: { $ref: "#/components/schemas/FieldError" } } }
 				},
 				FieldError: {
@@ -57,18 +71,40 @@ function operation(route: RouteDefinition): Schema {
 	return {
 		operationId: route.action,
 		summary: route.summary,
-		tags: [route.action.split(".")[0]],
+		description: [
+			route.auth ? "Needs an access token." : "Needs no access token.",
+			...(route.role ? [`For the role ${route.role} only.`] : []),
+			...(route.guarded ? ["Counts towards the stricter limit that guards passwords, too."] : [])
+		].join(" "),
+		tags: [tagOf(route)],
 		security: route.auth ? [{ bearer: [] }, { cookie: [] }] : [],
 		...parametersAndBody(route),
 		responses: {
 			[status]: { description: "Success", content: json(successBody(route)) },
-			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)]))
+			...(route.pending && {
+				202: { description: "Under way; see Location", content: json(envelope(jsonSchema(route.pending.result))) }
+			}),
+			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)])),
+			...(route.unavailable && {
+				503: { description: errorAnswers[503], content: json(jsonSchema(route.unavailable)) }
+			})
 		}
 	};
 }
 
+/** The service behind a route. */
+function tagOf({ action }: RouteDefinition): string {
+	return action.slice(0, action.indexOf("."));
+}
+const idempotencyKey = {
+	name: "Idempotency-Key",
+	in: "header",
+	required: false,
+	schema: { type: "string", minLength: 1, maxLength: 255, description: "Makes repetitions one request" }
+};
+
 /** Path and query fields as parameters, the others as the body. */
-function parametersAndBody({ path, method, params = {}, form }: RouteDefinition): Schema {
+function parametersAndBody({ path, method, params = {}, form, idempotent }: RouteDefinition): Schema {
 	const { properties = {}, required = [] } = jsonSchema(params) as {
 		properties?: Record<string, Schema>;
 		required?: string[];
@@ -85,6 +121,7 @@ function parametersAndBody({ path, method, params = {}, form }: RouteDefinition)
 			required: required.includes(name),
 			schema: properties[name]
 		}));
+	if (idempotent) parameters.push(idempotencyKey);
 	const fields = names.filter(name => !inPath.has(name) && !inQuery);
 	if (fields.length === 0) return { parameters };
 
@@ -104,17 +141,18 @@ function parametersAndBody({ path, method, params = {}, form }: RouteDefinition)
 function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 	const data = result ? jsonSchema(result) : { type: kind === "none" ? "object" : "null" };
 	if (kind === "none") return data;
-	return kind === "tokens" ? { allOf: [envelope(data), jsonSchema({ ...result })] } : envelope(data);
+	if (kind !== "tokens") return envelope(data);
+	const { token, expire, refresh_token } = result ?? {};
+	return { allOf: [envelope(data), jsonSchema({ token, expire, refresh_token })] };
 }
 
+/** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
 function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
-	const codes = new Set<keyof typeof errorAnswers>([429, 500, 503, 504]);
+	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
 	if (role) codes.add(403);
-	if (params) codes.add(400).add(422);
-	if (params && (method === "POST" || method === "PUT")) codes.add(413).add(415);
-	if (action === "user.register" || action === "note.update") codes.add(409);
-	if (params && "note_id" in params) codes.add(404);
+	if (action === "user.register" || action === "note.update" || (role && method === "POST")) codes.add(409);
+	if (params && ("note_id" in params || "gid" in params)) codes.add(404);
 	return [...codes].sort();
 }
 

@@ -1,4 +1,4 @@
-import { type FieldError, validationError } from "../../lib/errors.ts";
+import { type FieldError, unknownField, validationError } from "../../lib/errors.ts";
 import { apiError } from "./api.contract.ts";
 
 /** Fields by name, as a request brings them. */
@@ -67,10 +67,6 @@ function numeric({ params = {} }: Route, fields: Params): Params {
 			return [name, isNumber(name) && Number.isFinite(number) && String(number) === text ? number : text];
 		})
 	);
-}
-
-function unknownField(field: string): FieldError {
-	return { field, type: "objectStrict", message: `The '${field}' field is not known here.` };
 }
 
 function nestedField(field: string): FieldError {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { fieldError } from "../../lib/errors.ts";
 
 /** Path and query of a request as the client sent them, still percent-encoded. */
 export function splitUrl(req: Pick<IncomingMessage, "url"> & { originalUrl?: string }): {
@@ -7,4 +8,20 @@ export function splitUrl(req: Pick<IncomingMessage, "url"> & { originalUrl?: str
 } {
 	const [path = "", ...search] = (req.originalUrl ?? req.url ?? "").split("?");
 	return { path, search: search.join("?") };
+}
+
+const KEY = /^[\x21-\x7e]{1,255}$/;
+
+/**
+ * What a client calls its request (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header).
+ * @throws VALIDATION_ERROR where it is not 1 to 255 visible ASCII characters
+ */
+export function idempotencyKey({ headers }: IncomingMessage): string | undefined {
+	const key = headers["idempotency-key"];
+	if (key === undefined || (typeof key === "string" && KEY.test(key))) return key;
+	throw fieldError(
+		"Idempotency-Key",
+		"header",
+		"The header 'Idempotency-Key' must be 1 to 255 visible ASCII characters."
+	);
 }

@@ -9,6 +9,7 @@ import { databaseUrl, readEnv } from "../../lib/env.ts";
 import { natsOptions, redisOptions } from "../../lib/server-options.ts";
 import { parseMysqlUrl } from "../../mixins/db/mysql-url.ts";
 import { spawnNode } from "../../scripts/node-process.ts";
+import { startEtcd } from "../../scripts/servers/etcd.ts";
 import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
 import { type MariadbServer, startMariadb } from "../../scripts/servers/mariadb.ts";
 import { startNats } from "../../scripts/servers/nats.ts";
@@ -43,7 +44,7 @@ const tls = (authority: Certificate, own?: Certificate) => ({
 const withPassword = (url: string, scheme: string, user = "notemesh", password = PASSWORD) =>
 	url.replace(/^\w+:\/\/([^@/]*@)?/, `${scheme}://${user}:${encodeURIComponent(password)}@`);
 
-const skip = (await requireServers("nats", "mariadb", "redis", "openssl")).skip;
+const skip = (await requireServers("nats", "etcd", "mariadb", "redis", "openssl")).skip;
 
 before(async () => {
 	if (skip) return;
@@ -198,6 +199,8 @@ describe("The platform on servers that all ask for TLS, a certificate and a pass
 		const redis = await startSecureRedis();
 		await using _ = redis.server;
 		await using mariadb = await startSecureMariadb();
+		const { certFile, keyFile } = ours;
+		await using etcd = await startEtcd({ tls: { certFile, keyFile, trustedCaFile: certFile } });
 		const http = await freePort();
 		const env = {
 			...tls(ours, ours),
@@ -208,6 +211,7 @@ describe("The platform on servers that all ask for TLS, a certificate and a pass
 				MESH_KEYS: `mesh:${"m".repeat(32)}`
 			},
 			DATABASE_URL: `${withPassword(mariadb.url, "mysql")}/secure_{service}?ssl=true`,
+			ETCD_ENDPOINTS: etcd.url,
 			...{ PORT: String(http), HOST: "127.0.0.1", RATE_LIMIT_PER_MINUTE: "1000", RATE_LIMIT_WITHOUT_REDIS: "closed" }
 		};
 		const migration = spawnNode({ args: ["scripts/migrate.ts", "up"], env });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, type TestContext } from "node:test";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
+import { DiscreetValidator } from "../../lib/validator.ts";
 import { Client } from "./client.ts";
 
 /** What can be ended with the test that began it. */
@@ -13,6 +14,7 @@ type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void
 export interface AppServices {
 	user?: ServiceSchema | null;
 	note?: ServiceSchema | null;
+	points?: ServiceSchema | null;
 }
 
 export interface App {
@@ -37,12 +39,12 @@ export function useEnvironment(variables: Record<string, string> = {}): void {
 /** Options of a broker that says nothing, shares nothing and does not let others wait. */
 export function quiet(options: BrokerOptions = {}): BrokerOptions {
 	const quick = { registry: { stopDelay: 0 }, dependencyInterval: 10, transit: { serviceChangedDebounceTime: 10 } };
-	return { logger: false, metrics: false, ...quick, ...options } as BrokerOptions;
+	return { logger: false, metrics: false, validator: new DiscreetValidator(), ...quick, ...options } as BrokerOptions;
 }
 
-/** Starts api, user and note in one broker on SQLite, and stops them after the test. */
+/** Starts api, user, note and points in one broker on SQLite, and stops them after the test. */
 export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
-	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 2000, ...options }));
+	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 10_000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
 	await broker.start();
 	const stop = () => broker.stop();
@@ -62,7 +64,7 @@ export async function startSplitApp(
 ): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
-	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000, ...options };
+	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 10_000, ...options };
 	const gateway = new ServiceBroker(quiet({ ...shared, nodeID: "gateway", ...own.gateway }));
 	const worker = new ServiceBroker(quiet({ ...shared, nodeID: "worker", ...own.worker }));
 	const [api, ...others] = await schemas(services);
@@ -75,17 +77,25 @@ export async function startSplitApp(
 	return { broker: gateway, worker, client: clientOf(gateway), stop };
 }
 
-/** Starts one more gateway beside that of a split app. */
-export async function startGateway(t: Ends, { broker }: App): Promise<Client> {
+/** Starts one more node beside those of a split app, with services of its own. */
+export async function startNode(
+	t: Ends,
+	{ broker }: App,
+	nodeID: string,
+	names: readonly ("api" | "user" | "note")[]
+): Promise<ServiceBroker> {
 	const { namespace, transporter, requestTimeout } = broker.options;
-	const gateway = new ServiceBroker(
-		quiet({ namespace, transporter, requestTimeout, nodeID: "gateway-2" } as BrokerOptions)
-	);
-	gateway.createService((await schemas({}))[0] as ServiceSchema);
-	await gateway.start();
-	t.after(() => gateway.stop());
-	await gateway.waitForServices(["user", "note"]);
-	return clientOf(gateway);
+	const node = new ServiceBroker(quiet({ namespace, transporter, requestTimeout, nodeID } as BrokerOptions));
+	for (const name of names) node.createService(await realService(name));
+	await node.start();
+	t.after(() => node.stop());
+	await node.waitForServices(["user", "note"]);
+	return node;
+}
+
+/** Starts one more gateway beside that of a split app. */
+export async function startGateway(t: Ends, app: App): Promise<Client> {
+	return clientOf(await startNode(t, app, "gateway-2", ["api"]));
 }
 
 /** Runs a suite on one process and over a transporter; `app` gives the running app of the suite that runs. */
@@ -107,13 +117,16 @@ export function stubService(name: string, actions: readonly string[], handler: (
 	return { name, actions: Object.fromEntries(actions.map(action => [action, { handler }])) };
 }
 
-async function schemas({ user, note }: AppServices): Promise<ServiceSchema[]> {
-	const real = async (name: string) =>
-		(await import(`../../services/${name}/${name}.service.ts`)).default as ServiceSchema;
-	const api = await real("api");
+async function realService(name: string): Promise<ServiceSchema> {
+	return (await import(`../../services/${name}/${name}.service.ts`)).default;
+}
+
+async function schemas({ user, note, points }: AppServices): Promise<ServiceSchema[]> {
+	const api = await realService("api");
 	const chosen = await Promise.all([
-		user === undefined ? real("user") : user,
-		note === undefined ? real("note") : note
+		user === undefined ? realService("user") : user,
+		note === undefined ? realService("note") : note,
+		points === undefined ? realService("points") : points
 	]);
 	return [api, ...chosen.filter(schema => schema !== null)];
 }

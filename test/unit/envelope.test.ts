@@ -44,22 +44,14 @@ describe("failure()", () => {
 	});
 
 	it("names a hundred broken rules at most", () => {
-		const names = Array.from({ length: 1000 }, (_, i) => `f${i}`).join(", ");
-		const error = new Errors.ValidationError("bad", "VALIDATION_ERROR", [{ type: "objectStrict", actual: names }]);
+		const rules = Array.from({ length: 1000 }, (_, i) => ({ field: `f${i}`, type: "required", message: "x" }));
+		const error = new Errors.ValidationError("bad", "VALIDATION_ERROR", rules);
 		assert.equal((failure(error).body.data as { errors: unknown[] }).errors.length, 100);
 	});
 
-	it("names each unknown field and shows no refused value", () => {
-		const error = new Errors.ValidationError("bad", "VALIDATION_ERROR", [
-			{ type: "stringMin", field: "password", message: "too short", actual: "s3cret", expected: 6 },
-			{ type: "objectStrict", message: "x", actual: "user_id, role", expected: "title" }
-		]);
-		assert.deepEqual(failure(error).body.data, {
-			errors: [
-				{ field: "password", type: "stringMin", message: "too short" },
-				{ field: "user_id", type: "objectStrict", message: "The 'user_id' field is not known here." },
-				{ field: "role", type: "objectStrict", message: "The 'role' field is not known here." }
-			]
-		});
+	it("shows no refused value", () => {
+		const rule = { type: "stringMin", field: "password", message: "too short" };
+		const error = new Errors.ValidationError("bad", "VALIDATION_ERROR", [{ ...rule, actual: "s3cret", expected: 6 }]);
+		assert.deepEqual(failure(error).body.data, { errors: [rule] });
 	});
 });

@@ -44,9 +44,10 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 	before(async () => {
 		const http = await freePort();
 		mesh = await startLocalMesh({ dataDir, ports: { http } });
-		const [user, , api] = await Promise.all([
+		const [user, , , api] = await Promise.all([
 			startNode("user", "user-1"),
 			startNode("note", "note-1"),
+			startNode("points", "points-1"),
 			startNode("api", "api-1")
 		]);
 		client = new Client(`http://127.0.0.1:${http}`);
@@ -64,7 +65,7 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 	});
 
 	it("scrapes every node, and answers what was asked how often", async () => {
-		await prometheus.until("up == 1", series => series.length === 3);
+		await prometheus.until("up == 1", series => series.length === 4);
 		const { token } = await client.newUser();
 		for (let i = 0; i < 5; i++) await client.send("GET", "/v1/note/query", { token });
 		const asked = 'http_requests_total{route="/v1/note/query", status="200"}';
@@ -108,7 +109,7 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 		await mesh.servers.nats.start();
 		await prometheus.until(
 			"transporter_reconnects_total",
-			series => series.length === 3 && series.every(s => s.value >= 1)
+			series => series.length === 4 && series.every(s => s.value >= 1)
 		);
 		await mesh.ready();
 	});

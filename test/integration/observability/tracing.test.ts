@@ -24,7 +24,7 @@ function outline({ name, service, process, children }: SpanTree, depth = 0): str
 	return [`${"  ".repeat(depth)}${name} (${service} on ${process["node.id"]})`, ...below.sort().flat()];
 }
 
-describe("Traces of a mesh: api, user and note in a process each", { skip: servers.skip }, () => {
+describe("Traces of a mesh: each service in a process of its own", { skip: servers.skip }, () => {
 	const dataDir = mkdtempSync(join(tmpdir(), "notemesh-tracing-"));
 	const collector = new JaegerCollector();
 	let mesh: LocalMesh;
@@ -40,6 +40,7 @@ describe("Traces of a mesh: api, user and note in a process each", { skip: serve
 		nodes = await Promise.all([
 			mesh.startNode("user", "user-1", { JAEGER_ENDPOINT: collector.endpoint }),
 			mesh.startNode("note", "note-1", { JAEGER_AGENT: collector.agent }),
+			mesh.startNode("points", "points-1", { JAEGER_ENDPOINT: collector.endpoint }),
 			mesh.startNode("api", "api-1", { JAEGER_ENDPOINT: collector.endpoint })
 		]);
 		client = new Client(`http://127.0.0.1:${http}`);

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { beforeEach, describe, it } from "node:test";
+import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
+import { onBothShapes, useEnvironment } from "../../support/app.ts";
+
+useEnvironment({ PASSWORD_MIN_LENGTH: "12" });
+
+// The services are imported when an app starts, which is after this: they get the counting function.
+const argon2 = createRequire(import.meta.url)("@node-rs/argon2") as {
+	verify: (hash: string, password: string) => unknown;
+};
+const { verify } = argon2;
+const verified: string[] = [];
+argon2.verify = (hash, password) => {
+	verified.push(hash);
+	return verify(hash, password);
+};
+
+const PASSWORD = "correct horse";
+const COST = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/;
+
+beforeEach(() => {
+	verified.length = 0;
+});
+
+onBothShapes(app => {
+	const login = (json: object) => app().client.send("POST", "/v1/user/login", { json });
+
+	describe("A login", () => {
+		it("costs one password check at full cost, whether the name exists or not", async () => {
+			const { username } = await app().client.newUser();
+			verified.length = 0;
+			assertSuccess(await login({ username, password: PASSWORD }));
+			assertFailure(await login({ username, password: "wrong horse!" }), "unauthorized");
+			assertFailure(await login({ username: "nobody at all", password: PASSWORD }), "unauthorized");
+			assert.equal(verified.length, 3);
+			for (const hash of verified) assert.match(hash, COST);
+			const [own, same, nobodys] = verified;
+			assert.equal(same, own);
+			assert.notEqual(nobodys, own);
+		});
+
+		it("costs none when a rule is broken", async () => {
+			assertInvalid(await login({ username: "", password: PASSWORD }), "username");
+			assertInvalid(await login({ username: "a", password: "x".repeat(129) }), "password");
+			assert.equal(verified.length, 0);
+		});
+
+		it("needs no more characters than any password ever had to have", async () => {
+			assertFailure(await login({ username: "nobody at all", password: "x" }), "unauthorized");
+		});
+	});
+
+	describe("PASSWORD_MIN_LENGTH", () => {
+		it("is the least length of a new password, in characters", async () => {
+			const { client } = app();
+			const { token, password } = await client.newUser(undefined, "👍".repeat(12));
+			const change = (new_password: string) =>
+				client.send("PUT", "/v1/user/password", { token, json: { old_password: password, new_password } });
+			for (const short of ["x".repeat(11), "👍".repeat(11)]) {
+				const json = { username: "never", password: short };
+				assertInvalid(await client.send("POST", "/v1/user/register", { json }), "password");
+				assertInvalid(await change(short), "new_password");
+			}
+			assertSuccess(await change("x".repeat(12)));
+		});
+	});
+});

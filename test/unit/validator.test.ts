@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { inspect } from "node:util";
+import { integer, text } from "../../lib/schema.ts";
+import { DiscreetValidator } from "../../lib/validator.ts";
+
+const check = new DiscreetValidator().compile({
+	$$strict: true,
+	name: text({ minChars: 3, maxChars: 5 }),
+	age: integer({ min: 1, max: 9 }),
+	list: { type: "array", optional: true, items: { type: "object", strict: true, props: { a: { type: "string" } } } }
+});
+
+describe("DiscreetValidator", () => {
+	it("accepts what keeps the rules", () => {
+		assert.equal(check({ name: "abc", age: 1 }), true);
+	});
+
+	const secrets: unknown[] = ["s3cret-s3cret", ["s3cret"], { s3cret: "s3cret" }, 53123713, "s3\0"];
+	for (const secret of secrets)
+		it(`tells the broken rules and not ${inspect(secret)}`, () => {
+			const errors = check({ name: secret, age: secret }) as unknown as object[];
+			assert.ok(errors.length >= 2);
+			for (const error of errors) assert.deepEqual(Object.keys(error).sort(), ["field", "message", "type"]);
+			assert.doesNotMatch(inspect(errors), /s3|53123713/);
+		});
+
+	it("names unknown fields one by one, inside of lists too", () => {
+		const errors = check({ name: "abc", age: 1, x: 1, y: 1, list: [{ a: "a", b: "b" }] });
+		const fields = (errors as unknown as { field: string }[]).map(error => error.field);
+		assert.deepEqual(fields, ["list[0].b", "x", "y"]);
+	});
+});
