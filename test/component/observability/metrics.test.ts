@@ -125,7 +125,7 @@ describe("The metrics of a process", () => {
 			},
 			{
 				targets: [new URL(worker.url).host],
-				labels: { node: "worker", mesh: app.broker.namespace, services: "note,user" }
+				labels: { node: "worker", mesh: app.broker.namespace, services: "note,points,user" }
 			}
 		];
 		assert.deepEqual(await targetsOf(gateway.url), expected);
