@@ -2,40 +2,45 @@ import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
+import { contextMiddleware } from "./lib/observability/current-context.ts";
+import { logCommand, logLevelMiddleware } from "./lib/observability/log-level.ts";
+import { RequestLogger } from "./lib/observability/logger.ts";
+import { metrics } from "./lib/observability/metrics.ts";
+import { tracing } from "./lib/observability/tracing.ts";
 import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
 import { sagaCommand } from "./mixins/saga/repl.ts";
+import packageJson from "./package.json" with { type: "json" };
 import { auditCommand } from "./services/audit/audit.repl.ts";
 import { lettersCommand } from "./services/letter/letter.repl.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
 /** The broker's options; only what differs from moleculer's defaults. */
 export function brokerOptions(env: Env): BrokerOptions {
-	const [agentHost, agentPort] = env.JAEGER_AGENT.split(":");
+	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
+	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
+	const logger = new RequestLogger({ level: env.LOG_LEVEL, json: env.NODE_ENV === "production" });
 	return {
 		nodeID: nodeName(env),
 		namespace: env.MESH_NAME,
-		logger: env.NODE_ENV === "production" ? { type: "Pino", options: { pino: { options: {} } } } : true,
-		logLevel: env.LOG_LEVEL,
-		metadata: env.NODE_ZONE ? { zone: env.NODE_ZONE } : {},
+		// moleculer's types leave out that a logger may be an instance.
+		logger: logger as unknown as NonNullable<BrokerOptions["logger"]>,
+		metadata: { ...metricsMetadata, ...(env.NODE_ZONE && { zone: env.NODE_ZONE }) },
 		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
-		middlewares: env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : [],
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		validator: new DiscreetValidator(),
 		requestTimeout: 10_000,
-		tracing: {
-			enabled: Boolean(agentHost),
-			sampling: { rate: env.JAEGER_SAMPLE_RATE },
-			// moleculer records all parameters by default, passwords included, and with a refusal what was refused.
-			tags: { action: { params: false }, event: { params: false } },
-			errorFields: ["name", "message", "code", "type"],
-			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
-		},
+		...traces,
+		...measurements,
+		middlewares: [
+			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
+			...[contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
+		],
 		replOptions: {
 			delimiter: "notemesh $",
-			customCommands: [notesCommand, auditCommand, lettersCommand, sagaCommand, ...registryCommands]
+			customCommands: [notesCommand, auditCommand, lettersCommand, sagaCommand, logCommand, ...registryCommands]
 		},
 
 		created(broker) {

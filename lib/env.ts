@@ -30,10 +30,10 @@ const integer = (fallback: number, min: number, max: number, about: string): Var
 	about
 });
 
-const ratio = (fallback: number, about: string): Variable<number> => ({
+const notNegative = (fallback: number, about: string): Variable<number> => ({
 	parse: raw => {
 		const value = Number(raw);
-		if (!(value >= 0 && value <= 1)) throw new Error("must be a number from 0 to 1");
+		if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new Error("must be a number of at least 0");
 		return value;
 	},
 	fallback,
@@ -207,8 +207,39 @@ export const variables = {
 		"Reverse proxies whose X-Forwarded-For names the client; empty: the peer of the connection is it"
 	),
 	CORS_ORIGINS: origins("Browser origins that may call the API from other sites; empty: none"),
-	JAEGER_AGENT: string("", "Jaeger agent as host:port (UDP); empty: spans are not exported"),
-	JAEGER_SAMPLE_RATE: ratio(1, "Share of traces that are sampled")
+	TRACE_EXPORTER: oneOf(
+		["jaeger", "zipkin", "none"],
+		"jaeger",
+		"Where spans go; `jaeger` needs JAEGER_ENDPOINT or JAEGER_AGENT, `zipkin` needs ZIPKIN_URL"
+	),
+	TRACE_INCOMING: oneOf(
+		["continue", "ignore"],
+		"continue",
+		"What becomes of a client's W3C `traceparent`: its trace and sampling are continued, or it is not looked at"
+	),
+	JAEGER_ENDPOINT: url(
+		["http", "https"],
+		"",
+		"Jaeger collector for Thrift over HTTP, e.g. `http://jaeger:14268/api/traces`; goes before JAEGER_AGENT"
+	),
+	JAEGER_AGENT: string("", "Jaeger agent as host:port (Thrift, binary, over UDP); empty: spans are not exported"),
+	JAEGER_SAMPLER: oneOf(
+		["probabilistic", "const", "ratelimiting"],
+		"probabilistic",
+		"How traces are chosen; once chosen, the decision holds for the whole trace on all nodes"
+	),
+	JAEGER_SAMPLE_RATE: notNegative(
+		1,
+		"`probabilistic`: share of traces, 0 to 1; `const`: 0 none, 1 all; `ratelimiting`: traces a second and node"
+	),
+	ZIPKIN_URL: url(["http", "https"], "", "Zipkin server, e.g. `http://zipkin:9411`"),
+	METRICS_PORT: integer(0, 0, 65535, "Port of this process's metrics and targets for Prometheus; 0: no metrics"),
+	METRICS_HOST: string(
+		"0.0.0.0",
+		"Address that the metrics listen on, and the one told to Prometheus unless it is 0.0.0.0"
+	),
+	SLOW_REQUEST_MS: integer(1000, 0, 600_000, "HTTP requests that take longer are logged, in milliseconds; 0: none"),
+	SLOW_STATEMENT_MS: integer(200, 0, 600_000, "SQL statements that take longer are logged, in milliseconds; 0: none")
 } satisfies Record<string, Variable<unknown>>;
 
 /** The validated environment: one property per variable, already parsed. */
@@ -232,6 +263,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	});
 	const env = Object.fromEntries(entries) as Env;
 
+	if (env.JAEGER_SAMPLER !== "ratelimiting" && env.JAEGER_SAMPLE_RATE > 1)
+		problems.push("JAEGER_SAMPLE_RATE must be a number from 0 to 1");
 	if (!env.TLS_CERT_FILE !== !env.TLS_KEY_FILE) problems.push("TLS_CERT_FILE and TLS_KEY_FILE must be set together");
 
 	if (problems.length > 0)

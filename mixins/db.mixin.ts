@@ -17,6 +17,7 @@ import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
+export type { Statement, StatementEnd, StatementObserver } from "./db/statement.ts";
 
 /** Options of the mixin. */
 export interface DbOptions {
@@ -32,7 +33,7 @@ export interface DbOptions {
 	migrate?: MigrateMode;
 	/** The command that the refusal recommends. Default `npm run db:migrate`. */
 	migrateCommand?: string;
-	/** Pool size and time-outs. */
+	/** Pool size, time-outs, and who sees the statements. */
 	connection?: ConnectionOptions;
 }
 

@@ -10,8 +10,8 @@ import { startNats } from "./servers/nats.ts";
 import { startRedis } from "./servers/redis.ts";
 import type { LocalServer } from "./servers/server.ts";
 
-/** How moleculer's runner is told where our configuration and services are. */
-const RUNNER = [
+/** Arguments of Node for a node of the mesh: moleculer's runner, told where our configuration and services are. */
+export const RUNNER = [
 	...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
 	...["--mask", "**/*.service.ts"]
 ];

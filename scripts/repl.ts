@@ -3,7 +3,7 @@ import { ServiceBroker } from "moleculer";
 import { env } from "../lib/env.ts";
 import { brokerOptions } from "../moleculer.config.ts";
 
-const { created, started, ...options } = brokerOptions(env());
-const broker = new ServiceBroker({ ...options, nodeID: `repl-${process.pid}`, logLevel: "warn" });
+const { created, started, ...options } = brokerOptions({ ...env(), METRICS_PORT: 0, LOG_LEVEL: "warn" });
+const broker = new ServiceBroker({ ...options, nodeID: `repl-${process.pid}` });
 await broker.start();
 broker.repl();

@@ -7,11 +7,14 @@ import { type Options, Sequelize } from "sequelize";
 import { parseMysqlUrl } from "./mysql-url.ts";
 import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
 import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
+import { observeStatements, type StatementObserver } from "./statement.ts";
 
 /** How connections are made. Of several users of one URL, the first decides. */
 export interface ConnectionOptions {
 	/** Gets every statement at debug level, with the values taken out. */
 	logger?: { debug(message: string): void };
+	/** Sees every statement, without its values: for spans, metrics and a log of slow ones. */
+	onStatement?: StatementObserver;
 	/** MySQL: the most connections of the pool. Default 10. */
 	poolSize?: number;
 	/** MySQL: how long to wait for a TCP connection and handshake, in milliseconds. Default 5000. */
@@ -125,6 +128,12 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 }
 
 function open(url: string, options: ConnectionOptions): Pool {
+	const pool = openPool(url, options);
+	if (options.onStatement) observeStatements(pool.sequelize, options.onStatement);
+	return pool;
+}
+
+function openPool(url: string, options: ConnectionOptions): Pool {
 	const sqlite = SQLITE_URL.exec(url)?.[1];
 	return sqlite ? openSqlite(sqlite, options) : openMysql(url, options);
 }

@@ -4,6 +4,7 @@ const PACKAGES = {
 	etcd: { debian: "etcd-server", homebrew: "etcd" },
 	mariadbd: { debian: "mariadb-server-core", homebrew: "mariadb" },
 	"redis-server": { debian: "redis-server", homebrew: "redis" },
+	prometheus: { debian: "prometheus", homebrew: "prometheus" },
 	curl: { debian: "curl", homebrew: "curl" },
 	openssl: { debian: "openssl", homebrew: "openssl" },
 	chromium: { debian: "chromium", homebrew: "chromium" }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServiceBroker } from "moleculer";
 import type { Env } from "../../lib/env.ts";
+import { count, gauge, register } from "../../lib/observability/instruments.ts";
 import { redisOptions } from "../../lib/server-options.ts";
 import { clientAddress } from "./client-address.ts";
 import { type Limit, type LimitEvents, rateLimits, refuseBeyond } from "./rate-limit.ts";
@@ -98,19 +99,24 @@ function attemptKey(whose: string, address: string): string {
 		.digest("base64url");
 }
 
-function metrics({ metrics }: ServiceBroker): LimitEvents {
+function metrics(broker: ServiceBroker): LimitEvents {
 	const refused = "notemesh.limits.refused.total";
 	const degraded = "notemesh.limits.degraded.total";
 	const store = "notemesh.limits.store.up";
-	metrics.register({ type: "counter", name: refused, labelNames: ["limit"], description: "Requests beyond a limit" });
-	metrics.register({
-		...{ type: "counter", name: degraded, labelNames: ["limit", "rule"] },
-		description: "Requests that a limit could not count in Redis, by what was done instead"
-	});
-	metrics.register({ type: "gauge", name: store, description: "Whether the Redis of the limits is connected" });
+	register(broker, [
+		{
+			...{ type: "counter", name: refused, labelNames: ["limit"], description: "Requests beyond a limit" },
+			known: ["all", "guarded", "user", "attempt-minute"].map(limit => ({ limit }))
+		},
+		{
+			...{ type: "counter", name: degraded, labelNames: ["limit", "rule"] },
+			description: "Requests that a limit could not count in Redis, by what was done instead"
+		},
+		{ type: "gauge", name: store, description: "Whether the Redis of the limits is connected" }
+	]);
 	return {
-		refused: limit => void metrics.increment(refused, { limit }),
-		degraded: (limit, rule) => void metrics.increment(degraded, { limit, rule }),
-		storeUp: up => void metrics.set(store, up ? 1 : 0)
+		refused: limit => count(broker, refused, { limit }),
+		degraded: (limit, rule) => count(broker, degraded, { limit, rule }),
+		storeUp: up => gauge(broker, store, up ? 1 : 0)
 	};
 }

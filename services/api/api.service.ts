@@ -1,9 +1,10 @@
 import type { RequestListener, Server } from "node:http";
-import type { Context, ServiceSchema } from "moleculer";
+import type { CallingOptions, Context, Service, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
 import { type Identity, identityError, type Meta } from "../../lib/identity.ts";
+import { inContext } from "../../lib/observability/current-context.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -14,11 +15,13 @@ import { RevokedSessions, tokenOf } from "./authenticate.ts";
 import { checkMediaType, readBody } from "./body.ts";
 import { docsAsset } from "./docs.ts";
 import { failure, success } from "./envelope.ts";
+import { type Exchange, measure, registerHttpMetrics } from "./http-metrics.ts";
 import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
-import { idempotencyKey, newRequestId, splitUrl } from "./request.ts";
-import { allRoutes, methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
+import { idempotencyKey, splitUrl } from "./request.ts";
+import { allRoutes, matchedRoute, methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
+import { beginTrace, restTracing, traceFailure } from "./trace.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
 type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
@@ -32,7 +35,7 @@ interface Request extends IncomingRequest {
 interface ApiMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
-	logResponse(req: IncomingRequest, res: GatewayResponse): void;
+	logExchange(req: IncomingRequest, exchange: Exchange): void;
 	routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition;
 	learnRevokedSessions(): Promise<void>;
 	tryToLearnRevokedSessions(): Promise<void>;
@@ -55,14 +58,16 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 	mixins: [RegistryMixin(), ApiGateway as ServiceSchema],
 
 	settings: {
-		// Parameters may hold passwords: one line an answer, without them, is what an operator needs.
+		// Parameters may hold passwords, and URLs what does not belong there: `logExchange` writes a line a request.
 		logRequest: null,
 		logRequestParams: null,
+		logResponse: null,
 		logRouteRegistration: "debug",
 
-		/** Every answer names its trace; what a client sends as an id is not trusted to be one. */
-		rootCallOptions: (options: { requestID?: string }) => {
-			options.requestID = newRequestId();
+		/** moleculer-web calls it first of all that it does with a request. */
+		rootCallOptions(this: Service & ApiMethods, options: CallingOptions, req: IncomingRequest, res: GatewayResponse) {
+			beginTrace(options, req, { trusted: env().TRACE_INCOMING === "continue" });
+			measure(this.broker, req, res, exchange => this.logExchange(req, exchange));
 		},
 
 		routes: [
@@ -127,10 +132,9 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			if (res.headersSent) return;
 			const { status, body, headers } = failure(error);
 			if (status !== 401) req.attempt?.unjudged();
-			if (status >= 500) this.logger.error("Request failed", { requestID: req.$ctx?.requestID, status, error });
+			if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
 			res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 			res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
-			this.logResponse(req, res);
 		}
 	},
 
@@ -140,15 +144,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		addRoute: false,
 		removeRoute: false,
 
-		rest: {
-			tracing: {
-				tags: { params: false },
-				spanName: ctx => {
-					const { req } = ctx.params as { req: IncomingRequest };
-					return `${req.method} ${splitUrl(req).path}`;
-				}
-			}
-		},
+		rest: { tracing: restTracing },
 
 		ping: { handler: () => ({ message: "pong" }) },
 
@@ -182,6 +178,8 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			}
 		}
 	},
+
+	hooks: { error: { rest: traceFailure } },
 
 	events: {
 		"user.sessionsRevoked"(ctx: Context<{ session_ids: string[] }>) {
@@ -223,11 +221,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.sendError(req, res, error);
 		},
 
-		/** Called by moleculer-web for every answer. Without the query, where search keys and stray tokens stand. */
-		logResponse(req, res) {
-			const [seconds, nanoseconds] = process.hrtime(req.$startTime as [number, number]);
-			const milliseconds = (seconds * 1e3 + nanoseconds / 1e6).toFixed(1);
-			this.logger.info(`<= ${res.statusCode} ${req.method} ${splitUrl(req).path} [+${milliseconds} ms]`);
+		/** One line a request; a quiet one for what machines ask all day. */
+		logExchange(req, { duration, ...exchange }) {
+			const limit = env().SLOW_REQUEST_MS;
+			const isSlow = limit > 0 && duration > limit;
+			const level = isSlow ? "warn" : matchedRoute(req)?.traced === false ? "debug" : "info";
+			const fields = { ...exchange, duration_ms: Math.round(duration) };
+			inContext(req.$ctx, () => this.logger[level](isSlow ? "Slow request" : "Request", fields));
 		},
 
 		/** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
@@ -256,6 +256,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		Object.assign(this.settings, { port: PORT, ip: HOST });
 		this.tokens = accessTokens(signingKeys(env()));
 		this.revoked = new RevokedSessions(ACCESS_TOKEN_SECONDS);
+		registerHttpMetrics(this.broker);
 		this.admission = admission(env(), this.broker);
 	},
 

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import cors from "cors";
 import helmet from "helmet";
+import { newId } from "../../lib/observability/trace-context.ts";
 import { apiError } from "./api.contract.ts";
 import { answerClientError } from "./client-error.ts";
 import { failure } from "./envelope.ts";
-import { newRequestId } from "./request.ts";
 
 /** What one client may hold of the server, and for how long. Times are in milliseconds. */
 export interface HttpLimits {
@@ -69,7 +69,7 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
 	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);
 	server.on("checkExpectation", listener);
-	server.on("clientError", (error, socket) => answerClientError(error, socket, newRequestId()));
+	server.on("clientError", (error, socket) => answerClientError(error, socket, newId()));
 	return Object.assign(server, { maxRequestsPerSocket, maxConnections });
 }
 
@@ -96,6 +96,6 @@ function crossOrigin(
 function refuseWithoutHost(res: ServerResponse): void {
 	const { status, body } = failure(apiError("HOST_MISSING"));
 	const text = JSON.stringify(body);
-	const headers = { "X-Request-ID": newRequestId(), "Content-Length": Buffer.byteLength(text), Connection: "close" };
+	const headers = { "X-Request-ID": newId(), "Content-Length": Buffer.byteLength(text), Connection: "close" };
 	res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers }).end(text);
 }

@@ -1,11 +1,5 @@
-import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { fieldError } from "../../lib/errors.ts";
-
-/** An id for a request, which is its trace's id too: 128 random bits in hexadecimal. */
-export function newRequestId(): string {
-	return randomBytes(16).toString("hex");
-}
 
 /** Path and query of a request as the client sent them, still percent-encoded. */
 export function splitUrl(req: Pick<IncomingMessage, "url"> & { originalUrl?: string }): {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Actions } from "../../lib/call.ts";
 import type { Role } from "../../lib/identity.ts";
 import { sagaParams, sagaResults } from "../../mixins/saga/schemas.ts";
@@ -7,6 +8,7 @@ import * as note from "../note/note.contract.ts";
 import * as points from "../points/points.contract.ts";
 import * as user from "../user/user.contract.ts";
 import * as api from "./api.contract.ts";
+import { splitUrl } from "./request.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -38,6 +40,8 @@ export interface RouteDefinition {
 	form?: true;
 	/** "none": the result is the body as it is. "tokens": the result's tokens also stand at the top level. */
 	envelope?: "none" | "tokens";
+	/** false: requests leave no trace, since machines ask all day. */
+	traced?: false;
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
 	/** The parameter that names whose password is tried; "user": the signed-in user's. Wrong ones are backed off from. */
@@ -52,7 +56,8 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Answers as long as the gateway runs",
 		auth: false,
 		result: api.pingResult,
-		envelope: "none"
+		envelope: "none",
+		traced: false
 	},
 	{
 		method: "POST",
@@ -296,7 +301,8 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Liveness: the process serves requests",
 		auth: false,
 		result: api.liveResult,
-		envelope: "none"
+		envelope: "none",
+		traced: false
 	},
 	{
 		method: "GET",
@@ -306,7 +312,8 @@ export const routes: readonly RouteDefinition[] = [
 		auth: false,
 		result: api.readyResult,
 		unavailable: api.notReadyResult,
-		envelope: "none"
+		envelope: "none",
+		traced: false
 	},
 	{
 		method: "GET",
@@ -347,4 +354,18 @@ export function routesAt(path: string): RouteDefinition[] {
 /** The methods that routes answer to. HEAD goes with GET. */
 export function methodsOf(routes: readonly RouteDefinition[]): string[] {
 	return routes.flatMap(({ method }) => (method === "GET" ? ["GET", "HEAD"] : [method]));
+}
+
+const matched = new WeakMap<object, RouteDefinition | undefined>();
+
+/** The route of a request, undefined where path or method are unknown. Looked up once. */
+export function matchedRoute(req: IncomingMessage): RouteDefinition | undefined {
+	if (!matched.has(req)) {
+		const found = routesAt(splitUrl(req).path);
+		matched.set(
+			req,
+			found.find(route => methodsOf([route]).includes(req.method ?? ""))
+		);
+	}
+	return matched.get(req);
 }

@@ -3,6 +3,7 @@ import { call } from "../../lib/call.ts";
 import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -27,7 +28,12 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	mixins: [
 		RegistryMixin(),
 		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
-		DbMixin({ model: noteModel, migrator: migratorOf("note"), url: () => databaseUrl(env(), "note") })
+		DbMixin({
+			model: noteModel,
+			migrator: migratorOf("note"),
+			url: () => databaseUrl(env(), "note"),
+			connection: { onStatement: observeStatement }
+		})
 	],
 	settings: { fields: ["id", "user_id", "title", "content", "version", "created_at", "updated_at"] },
 
@@ -55,6 +61,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		query: {
 			visibility: "published",
 			params: contract.queryNotes,
+			tracing: { tags: { params: ["offset", "limit"] } },
 			async handler(ctx: Context<contract.QueryNotes, Meta>): Promise<contract.NotePage> {
 				const { search_key, cursor, offset = 0, limit = DEFAULT_LIMIT } = ctx.params;
 				const before = cursor === undefined ? undefined : idOfCursor(cursor);

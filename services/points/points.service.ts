@@ -2,6 +2,7 @@ import type { Context, ServiceSchema } from "moleculer";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { branchOf } from "../../mixins/saga/barrier.ts";
@@ -27,7 +28,8 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 			model: entryModel,
 			models: [accountModel],
 			migrator: migratorOf("points"),
-			url: () => databaseUrl(env(), "points")
+			url: () => databaseUrl(env(), "points"),
+			connection: { onStatement: observeStatement }
 		}),
 		ParticipantMixin()
 	],

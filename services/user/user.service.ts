@@ -5,6 +5,8 @@ import { broadcast } from "../../lib/call.ts";
 import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError, hasType } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { count, register } from "../../lib/observability/instruments.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
@@ -50,6 +52,7 @@ interface UserVars {
 	passwordMatches: PasswordCheck;
 }
 
+const LOGIN_FAILURES = "user.login.failures.total";
 /** How long a registration may keep its request waiting, in milliseconds. */
 const REGISTRATION_WAIT_MS = 2_000;
 
@@ -62,7 +65,8 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			model: userModel,
 			models: [sessionModel],
 			migrator: migratorOf("user"),
-			url: () => databaseUrl(env(), "user")
+			url: () => databaseUrl(env(), "user"),
+			connection: { onStatement: observeStatement }
 		}),
 		ParticipantMixin(),
 		RegistrationBranches,
@@ -143,7 +147,10 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 					return await this.tokens(session.user_id, id, next);
 				} catch (error) {
 					// A token that was good once and is not the current one was stolen, or its successor was: end the session.
-					if (hasType(error, "REFRESH_REFUSED")) await this.endSession(ctx, id);
+					if (hasType(error, "REFRESH_REFUSED")) {
+						await this.endSession(ctx, id);
+						count(this.broker, LOGIN_FAILURES, { reason: "refresh" });
+					}
 					throw error;
 				}
 			}
@@ -223,7 +230,10 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		async userOfCredentials({ username, password }) {
 			const user = await this.users.passwordOfName(username);
 			const matches = await this.passwordMatches(user?.password_hash, password);
-			if (!user || !matches) throw userError("WRONG_CREDENTIALS");
+			if (!user || !matches) {
+				count(this.broker, LOGIN_FAILURES, { reason: "credentials" });
+				throw userError("WRONG_CREDENTIALS");
+			}
 			return user;
 		},
 
@@ -280,6 +290,15 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	},
 
 	created() {
+		register(this.broker, [
+			{
+				type: "counter",
+				name: LOGIN_FAILURES,
+				description: "Refused logins: wrong name or password, or a refresh token that was used before",
+				labelNames: ["reason"],
+				known: [{ reason: "credentials" }, { reason: "refresh" }]
+			}
+		]);
 		this.accessTokens = accessTokens(signingKeys(env()));
 	},
 

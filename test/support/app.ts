@@ -58,12 +58,17 @@ export async function startApp(t: Ends, services: AppServices = {}, options: Bro
  * The same with the gateway on one broker and the others on a second one, joined by moleculer's in-memory transporter:
  * parameters, results and errors are serialised as between two machines.
  */
-export async function startSplitApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
+export async function startSplitApp(
+	t: Ends,
+	services: AppServices = {},
+	options: BrokerOptions = {},
+	own: { gateway?: BrokerOptions; worker?: BrokerOptions } = {}
+): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
 	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 10_000, ...options };
-	const gateway = new ServiceBroker(quiet({ ...shared, nodeID: "gateway" }));
-	const worker = new ServiceBroker(quiet({ ...shared, nodeID: "worker" }));
+	const gateway = new ServiceBroker(quiet({ ...shared, nodeID: "gateway", ...own.gateway }));
+	const worker = new ServiceBroker(quiet({ ...shared, nodeID: "worker", ...own.worker }));
 	const [api, ...others] = await schemas(services);
 	gateway.createService(api as ServiceSchema);
 	for (const schema of others) worker.createService(schema);

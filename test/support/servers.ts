@@ -11,6 +11,7 @@ const COMMANDS = {
 	etcd: "etcd",
 	mariadb: "mariadbd",
 	redis: "redis-server",
+	prometheus: "prometheus",
 	curl: "curl",
 	openssl: "openssl",
 	chromium: "chromium"

@@ -1,0 +1,1 @@
+export { flat, JaegerCollector, type ReceivedSpan, type SpanTree } from "../../scripts/tracing/jaeger-collector.ts";
