@@ -18,7 +18,7 @@ const NEXT_PASSWORD = "planted successor";
 const NUMBER = 72_616_263_646_566;
 const SEARCH = "planted-search-key";
 
-/** What was logged and traced, as deep as any logger writes it. */
+/** What was logged and traced, as deep as a logger writes it. */
 const output: string[] = [];
 const written = (...things: unknown[]) =>
 	output.push(things.map(thing => (typeof thing === "string" ? thing : inspect(thing, { depth: 6 }))).join(" "));
