@@ -54,8 +54,9 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 
 	return {
 		async request(req, res, route) {
-			const limit = (route?.guarded && guarded) || all;
-			if (limit) await countAndTell(limit, addressOf(req), res);
+			const address = addressOf(req);
+			if (all) await countAndTell(all, address, res);
+			if (guarded && route?.guarded) await countAndTell(guarded, address, res);
 		},
 
 		async user(id, res) {
