@@ -14,6 +14,7 @@ type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void
 export interface AppServices {
 	user?: ServiceSchema | null;
 	note?: ServiceSchema | null;
+	points?: ServiceSchema | null;
 }
 
 export interface App {
@@ -41,9 +42,9 @@ export function quiet(options: BrokerOptions = {}): BrokerOptions {
 	return { logger: false, metrics: false, validator: new DiscreetValidator(), ...quick, ...options } as BrokerOptions;
 }
 
-/** Starts api, user and note in one broker on SQLite, and stops them after the test. */
+/** Starts api, user, note and points in one broker on SQLite, and stops them after the test. */
 export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
-	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 2000, ...options }));
+	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 10_000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
 	await broker.start();
 	const stop = () => broker.stop();
@@ -58,7 +59,7 @@ export async function startApp(t: Ends, services: AppServices = {}, options: Bro
 export async function startSplitApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
 	// The in-memory transporter joins all brokers of a namespace within this process.
 	const namespace = `split-${process.hrtime.bigint()}`;
-	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 2000, ...options };
+	const shared: BrokerOptions = { namespace, transporter: "Fake", requestTimeout: 10_000, ...options };
 	const gateway = new ServiceBroker(quiet({ ...shared, nodeID: "gateway" }));
 	const worker = new ServiceBroker(quiet({ ...shared, nodeID: "worker" }));
 	const [api, ...others] = await schemas(services);
@@ -71,17 +72,25 @@ export async function startSplitApp(t: Ends, services: AppServices = {}, options
 	return { broker: gateway, worker, client: clientOf(gateway), stop };
 }
 
-/** Starts one more gateway beside that of a split app. */
-export async function startGateway(t: Ends, { broker }: App): Promise<Client> {
+/** Starts one more node beside those of a split app, with services of its own. */
+export async function startNode(
+	t: Ends,
+	{ broker }: App,
+	nodeID: string,
+	names: readonly ("api" | "user" | "note")[]
+): Promise<ServiceBroker> {
 	const { namespace, transporter, requestTimeout } = broker.options;
-	const gateway = new ServiceBroker(
-		quiet({ namespace, transporter, requestTimeout, nodeID: "gateway-2" } as BrokerOptions)
-	);
-	gateway.createService((await schemas({}))[0] as ServiceSchema);
-	await gateway.start();
-	t.after(() => gateway.stop());
-	await gateway.waitForServices(["user", "note"]);
-	return clientOf(gateway);
+	const node = new ServiceBroker(quiet({ namespace, transporter, requestTimeout, nodeID } as BrokerOptions));
+	for (const name of names) node.createService(await realService(name));
+	await node.start();
+	t.after(() => node.stop());
+	await node.waitForServices(["user", "note"]);
+	return node;
+}
+
+/** Starts one more gateway beside that of a split app. */
+export async function startGateway(t: Ends, app: App): Promise<Client> {
+	return clientOf(await startNode(t, app, "gateway-2", ["api"]));
 }
 
 /** Runs a suite on one process and over a transporter; `app` gives the running app of the suite that runs. */
@@ -103,13 +112,16 @@ export function stubService(name: string, actions: readonly string[], handler: (
 	return { name, actions: Object.fromEntries(actions.map(action => [action, { handler }])) };
 }
 
-async function schemas({ user, note }: AppServices): Promise<ServiceSchema[]> {
-	const real = async (name: string) =>
-		(await import(`../../services/${name}/${name}.service.ts`)).default as ServiceSchema;
-	const api = await real("api");
+async function realService(name: string): Promise<ServiceSchema> {
+	return (await import(`../../services/${name}/${name}.service.ts`)).default;
+}
+
+async function schemas({ user, note, points }: AppServices): Promise<ServiceSchema[]> {
+	const api = await realService("api");
 	const chosen = await Promise.all([
-		user === undefined ? real("user") : user,
-		note === undefined ? real("note") : note
+		user === undefined ? realService("user") : user,
+		note === undefined ? realService("note") : note,
+		points === undefined ? realService("points") : points
 	]);
 	return [api, ...chosen.filter(schema => schema !== null)];
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import { call } from "../../../lib/call.ts";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
 import type { Client, TestUser } from "../../support/client.ts";
@@ -21,6 +22,13 @@ onBothShapes(app => {
 	});
 
 	const register = (json: unknown) => client.send("POST", "/v1/user/register", { json });
+	/** Registers a user and gives the name back that is stored. */
+	const registered = async (username: string): Promise<string | undefined> => {
+		const answer = await register({ username, password: PASSWORD });
+		const { user_id } = assertSuccess<{ user_id: number }>(answer, 201);
+		const [user] = await call(app().broker, "user.mget", { user_ids: [user_id] });
+		return user?.username;
+	};
 	const login = (json: unknown) => client.send("POST", "/v1/user/login", { json });
 	const changePassword = (json: unknown) => client.send("PUT", "/v1/user/password", { token: user.token, json });
 
@@ -47,9 +55,7 @@ onBothShapes(app => {
 			const letters = { emoji: "👍", Chinese: "𠜎", letter: "z", "growing in lower case": "İ" };
 			for (const [kind, letter] of Object.entries(letters)) {
 				const longest = prefix + letter.repeat(128 - prefix.length);
-				assertSuccess(await register({ username: longest, password: PASSWORD }), 201);
-				const me = await client.send("GET", "/v1/user/me", await client.login(longest, PASSWORD));
-				assert.equal(assertSuccess<{ username: string }>(me).username, longest, kind);
+				assert.equal(await registered(longest), longest, kind);
 				assertInvalid(await register({ username: `${longest}${letter}`, password: PASSWORD }), "username");
 			}
 			assertInvalid(await register({ username: "x".repeat(100_000), password: PASSWORD }), "username");
@@ -58,13 +64,11 @@ onBothShapes(app => {
 		for (const [what, text] of Object.entries(legalTexts))
 			it(`may be ${what}, and comes back as it was sent`, async () => {
 				const username = `${prefix} ${what} ${text}`;
-				assertSuccess(await register({ username, password: PASSWORD }), 201);
-				const me = await client.send("GET", "/v1/user/me", await client.login(username, PASSWORD));
-				assert.equal(assertSuccess<{ username: string }>(me).username, username);
+				assert.equal(await registered(username), username);
 			});
 
 		it("is trimmed, when registered and when logging in", async () => {
-			assertSuccess(await register({ username: ` \t${prefix} trimmed\n `, password: PASSWORD }), 201);
+			assert.equal(await registered(` \t${prefix} trimmed\n `), `${prefix} trimmed`);
 			const me = await client.send("GET", "/v1/user/me", await client.login(`${prefix} trimmed `, PASSWORD));
 			assert.equal(assertSuccess<{ username: string }>(me).username, `${prefix} trimmed`);
 		});
@@ -126,12 +130,11 @@ onBothShapes(app => {
 
 		const legal = { ...legalTexts, ...controls, "blanks around": "  padded  ", "line breaks": "a\r\nb\tcd" };
 		for (const [i, [what, text]] of Object.entries(legal).entries())
-			it(`may be ${what}, and must be given exactly`, async () => {
+			it(`may be ${what}`, async () => {
 				const username = `${prefix} with password ${i}`;
-				const password = `pass${text}`.slice(0, 128).toWellFormed().padEnd(6, "!");
+				const password = `pass${text}`.padEnd(6, "!");
 				assertSuccess(await register({ username, password }), 201);
 				await client.login(username, password);
-				assertFailure(await login({ username, password: `${password} ` }), "unauthorized");
 			});
 
 		it("has 6 to 128 characters, of whatever kind", async () => {
@@ -148,7 +151,8 @@ onBothShapes(app => {
 			assertSuccess(await register({ username, password }), 201);
 			assertFailure(await login({ username, password: `${"x".repeat(127)}b` }), "unauthorized");
 			assertFailure(await login({ username, password: password.toUpperCase() }), "unauthorized");
-			assertFailure(await login({ username, password: `${password.slice(0, 10)}\0` }), "unauthorized");
+			for (const wrong of [`${password.slice(0, 10)}\0`, ` ${password}`, password.slice(1)])
+				assertFailure(await login({ username, password: wrong.slice(0, 128) }), "unauthorized");
 		});
 	});
 

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { acquire } from "../../mixins/db/connection.ts";
+import { migrate } from "../../models/migrator.ts";
+import { type MariadbServer, startMariadb } from "../../scripts/servers/mariadb.ts";
+import type { Note, NotePage } from "../../services/note/note.contract.ts";
+import { assertFailure, assertSuccess } from "../support/answers.ts";
+import { type App, startNode, startSplitApp, useEnvironment } from "../support/app.ts";
+import type { Client, TestUser } from "../support/client.ts";
+import { raceForName } from "../support/races.ts";
+import { requireServers } from "../support/servers.ts";
+import { legalTexts } from "../support/texts.ts";
+import { until } from "../support/until.ts";
+
+const { skip } = await requireServers("mariadb");
+
+describe("A gateway and two nodes with user and note on MariaDB", { skip }, () => {
+	const ends: (() => Promise<void>)[] = [];
+	let server: MariadbServer;
+	let app: App;
+	let client: Client;
+	let user: TestUser;
+
+	before(async () => {
+		server = await startMariadb({ durable: false });
+		// The environment is read when the first service is created.
+		const secret = "a-secret-for-tests-of-at-least-32-bytes";
+		useEnvironment({ DATABASE_URL: `${server.url}/{service}`, JWT_KEYS: `test:${secret}` });
+		for (const service of ["user", "note"]) {
+			const { sequelize, release } = acquire(await server.createDatabase(service));
+			await migrate(sequelize, service);
+			await release();
+		}
+		const suite = { after: (end: () => Promise<void>) => void ends.push(end) };
+		app = await startSplitApp(suite);
+		await startNode(suite, app, "worker-2", ["user", "note"]);
+		await until(() => app.broker.registry.actions.get("user.register")?.count() === 2);
+		client = app.client;
+		user = await client.newUser();
+	});
+	after(async () => {
+		for (const end of ends) await end();
+		await server?.stop();
+	});
+
+	const times = <T>(count: number, work: (i: number) => Promise<T>) =>
+		Promise.all(Array.from({ length: count }, (_, i) => work(i)));
+	const won = (answers: { status: number }[]) => answers.filter(({ status }) => status === 200).length;
+
+	it("have one winner of twenty registrations of one name in twenty spellings", async () => {
+		for (let round = 0; round < 5; round++) await raceForName([client], `mariadb ${round}`);
+	});
+
+	it("have one winner of twenty changes of one version of a note", async () => {
+		const { note_id } = await client.newNote(user.token);
+		const change = (i: number) =>
+			client.send("PUT", `/v1/note/${note_id}`, { token: user.token, json: { title: `Title ${i}`, version: 1 } });
+		const answers = await times(20, change);
+		assert.equal(won(answers), 1);
+		for (const answer of answers.filter(({ status }) => status !== 200)) assertFailure(answer, "stale");
+	});
+
+	it("have one winner of ten uses of one refresh token, and then none", async () => {
+		const { refresh_token } = await client.newUser();
+		const refresh = (token: string) => client.send("POST", "/v1/user/refresh", { json: { refresh_token: token } });
+		const answers = await times(10, () => refresh(refresh_token));
+		assert.equal(won(answers), 1);
+		const next = answers.find(({ status }) => status === 200)?.body.refresh_token as string;
+		assertFailure(await refresh(next), "unauthorized");
+	});
+
+	it("leave no login alive that began with the old password while it was changed", async () => {
+		for (let round = 0; round < 5; round++) {
+			const { username, password, token } = await client.newUser();
+			const json = { old_password: password, new_password: "another horse" };
+			const [changed, ...logins] = await Promise.all([
+				client.send("PUT", "/v1/user/password", { token, json }),
+				...Array.from({ length: 6 }, () => client.send("POST", "/v1/user/login", { json: { username, password } }))
+			]);
+			assertSuccess(changed);
+			for (const login of logins.filter(({ status }) => status === 200)) {
+				const { refresh_token } = login.body;
+				assertFailure(await client.send("POST", "/v1/user/refresh", { json: { refresh_token } }), "unauthorized");
+			}
+		}
+	});
+
+	it("have one winner of five password changes with one old password", async () => {
+		const { token, password } = await client.newUser();
+		const change = (i: number) =>
+			client.send("PUT", "/v1/user/password", {
+				token,
+				json: { old_password: password, new_password: `another horse ${i}` }
+			});
+		const answers = await times(5, change);
+		assert.equal(won(answers), 1);
+		for (const answer of answers.filter(({ status }) => status !== 200)) assertFailure(answer, "unauthorized");
+	});
+
+	for (const [what, text] of Object.entries(legalTexts))
+		it(`keep ${what} as it was sent, as name, title and content, and find it`, async () => {
+			const { token } = await client.newUser(`${what} ${text}`);
+			const me = await client.send("GET", "/v1/user/me", { token });
+			assert.equal(assertSuccess<{ username: string }>(me).username, `${what} ${text}`);
+			const { note_id } = await client.newNote(token, text, `<<${text}>>`);
+			const note = assertSuccess<Note>(await client.send("GET", `/v1/note/${note_id}`, { token }));
+			assert.deepEqual([note.title, note.content], [text, `<<${text}>>`]);
+			const query = `search_key=${encodeURIComponent(`<${text}>`)}`;
+			const found = assertSuccess<NotePage>(await client.send("GET", `/v1/note/query?${query}`, { token }));
+			assert.deepEqual(found.notes, [note]);
+		});
+
+	it("take the longest texts there may be, also those that grow in lower case", async () => {
+		for (const letter of ["x", "👍", "İ"]) {
+			const { token } = await client.newUser(letter.repeat(128));
+			const content = letter.repeat(Math.floor(65_535 / Buffer.byteLength(letter)));
+			const { note_id } = await client.newNote(token, letter.repeat(128), content);
+			const note = assertSuccess<Note>(await client.send("GET", `/v1/note/${note_id}`, { token }));
+			assert.deepEqual([note.title, note.content], [letter.repeat(128), content]);
+		}
+	});
+
+	it("answer 503 while the database is away, and go on when it is back", async () => {
+		const { note_id } = await client.newNote(user.token);
+		const { username, password, token, refresh_token } = user;
+		await server.stop();
+		const requests = [
+			["POST", "/v1/user/register", { json: { username: "new", password } }],
+			["POST", "/v1/user/login", { json: { username, password } }],
+			["POST", "/v1/user/refresh", { json: { refresh_token } }],
+			["GET", "/v1/user/me", { token }],
+			["POST", "/v1/note", { token, json: { title: "a", content: "b" } }],
+			["GET", `/v1/note/${note_id}`, { token }],
+			["GET", "/v1/note/query", { token }],
+			["PUT", `/v1/note/${note_id}`, { token, json: { title: "x" } }],
+			["DELETE", `/v1/note/${note_id}`, { token }]
+		] as const;
+		for (const [method, path, options] of requests)
+			assertFailure(await client.send(method, path, options), "unavailable");
+		assert.equal((await client.send("GET", "/readyz")).status, 503);
+
+		await server.start();
+		await until(async () => (await client.send("GET", "/readyz")).status === 200);
+		assertSuccess(await client.send("GET", `/v1/note/${note_id}`, { token }));
+		assertSuccess(await client.send("POST", "/v1/user/login", { json: { username, password } }));
+	});
+});
