@@ -14,6 +14,7 @@ import { type SagaMethods, SagaMixin } from "../../mixins/saga/saga.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { sessionModel } from "../../models/session.model.ts";
 import { userModel } from "../../models/user.model.ts";
+import { RegistrationBranches } from "./user.branches.ts";
 import * as contract from "./user.contract.ts";
 import { userError } from "./user.contract.ts";
 import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
@@ -57,6 +58,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			url: () => databaseUrl(env(), "user")
 		}),
 		ParticipantMixin(),
+		RegistrationBranches,
 		SagaMixin({ definitions: [registration], actor: operatorOf })
 	],
 	settings: { fields: ["id", "username", "avatar"] },
@@ -89,38 +91,6 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 				const isSame = saga.isNew || (await this.passwordMatches(saga.payload.password_hash, password));
 				if (!isSame) throw userError("IDEMPOTENCY_KEY_REUSED");
 				return answerOf(saga);
-			}
-		},
-
-		reserve: {
-			visibility: "public",
-			params: contract.registrationOfUser,
-			handler(ctx: Context<contract.Registration>) {
-				return this.branch(ctx, transaction => this.users.reserve(ctx.params, transaction));
-			}
-		},
-
-		release: {
-			visibility: "public",
-			params: contract.registrationOfUser,
-			handler(ctx: Context<contract.Registration>) {
-				return this.branch(ctx, transaction => this.users.release(ctx.params, transaction));
-			}
-		},
-
-		activate: {
-			visibility: "public",
-			params: contract.userById,
-			handler(ctx: Context<contract.UserById>) {
-				return this.branch(ctx, tx => this.users.setStatus(ctx.params.user_id, "ACTIVE", tx));
-			}
-		},
-
-		deactivate: {
-			visibility: "public",
-			params: contract.userById,
-			handler(ctx: Context<contract.UserById>) {
-				return this.branch(ctx, tx => this.users.setStatus(ctx.params.user_id, "PENDING", tx));
 			}
 		},
 

@@ -2,7 +2,7 @@ import type { CellPayload, Fault } from "./world.ts";
 
 /** One cell of the matrix: a saga with a fault, and who it strikes. */
 export interface Cell {
-	group: "happy" | "rollback" | "action" | "compensation" | "network" | "hanging" | "open" | "pause";
+	group: "happy" | "rollback" | "action" | "compensation" | "network" | "hanging" | "open" | "pause" | "together";
 	name: string;
 	definition: "chaos" | "hurried";
 	payload: CellPayload;

@@ -12,6 +12,10 @@ import type { Mutation } from "./mutations.ts";
 import { connect, createTables, type Databases, hasFired, POOL } from "./world.ts";
 
 const PATIENCE_MS = 15_000;
+/** How long a fault may be noted after the end of its saga. */
+const LATE_STRIKE_MS = 2_000;
+const STRIKE_ATTEMPTS = 4;
+const NEVER_STRUCK = "the fault never struck";
 /** How many cells run at a time. */
 const LANES = 6;
 
@@ -88,7 +92,7 @@ export class Matrix {
 		for (let ahead = 0; ahead < LANES; ahead++) order();
 		const lane = async () => {
 			for (const cell of rest) {
-				const report = await this.#runCell(cell, order);
+				const report = await this.#struckCell(cell, order);
 				this.#options.onCell?.(report);
 				reports.push(report);
 			}
@@ -96,14 +100,30 @@ export class Matrix {
 		await Promise.all(Array.from({ length: LANES }, lane));
 		const broken = await this.#global();
 		if (broken.length > 0 && cells[0])
-			reports.push({ cell: { ...cells[0], name: "all together" }, gid: "-", violations: broken });
+			reports.push({
+				cell: { ...cells[0], group: "together", name: "sums and barrier rows" },
+				gid: "-",
+				violations: broken
+			});
 		return reports;
+	}
+
+	/**
+	 * On a machine that is too busy a victim loses its saga to another owner before the place is reached, and nothing is
+	 * struck. Such a run shows nothing about the fault, so the cell runs again; what must hold was checked all the same.
+	 */
+	async #struckCell(cell: Cell, order: () => void): Promise<CellReport> {
+		for (let attempt = 1; ; attempt++) {
+			const report = await this.#runCell(cell, order);
+			const isOnlyMissed = report.violations.length === 1 && report.violations[0] === NEVER_STRUCK;
+			if (!isOnlyMissed || attempt === STRIKE_ATTEMPTS) return report;
+		}
 	}
 
 	async #runCell(cell: Cell, order: () => void): Promise<CellReport> {
 		const gid = randomBytes(12).toString("base64url");
 		const violations: string[] = [];
-		const victim = cell.victim ? await this.#spare[cell.victim].shift() : undefined;
+		const victim = cell.victim ? await this.#victim(cell.victim) : undefined;
 		order();
 		const fault = { ...cell.payload.fault, ...(cell.victim === "participant" && { victim: victim?.name }) };
 		const payload = { ...cell.payload, fault };
@@ -115,7 +135,7 @@ export class Matrix {
 
 		const saga = await this.#finished(gid, victim, cell);
 		if (!saga || !isFinished(saga)) violations.push(`stuck: ${saga?.status ?? "not stored"}`);
-		if (!(await hasFired(this.#databases, gid))) violations.push("the fault never struck");
+		if (!(await hasFired(this.#databases, gid))) violations.push(NEVER_STRUCK);
 		const before = await this.#rowsOf(gid);
 		violations.push(...(await this.#balance(gid, saga)));
 		await this.#deliverLate(gid, payload);
@@ -140,13 +160,20 @@ export class Matrix {
 	async #finished(gid: string, victim: Victim | undefined, { resume }: Cell): Promise<SagaState | undefined> {
 		const { db } = this.#databases.owner;
 		let resumed = false;
+		let finishedAt: number | undefined;
 		for (const end = performance.now() + PATIENCE_MS; ; await delay(10)) {
 			const [saga] = await readSagas(db, clockOf(db), { where: "gid = $gid", bind: { gid } });
 			if (resume === "claimed" && !resumed && saga && saga.epoch > 1)
 				resumed = victim?.process.signal("SIGCONT") ?? true;
-			const isOver = saga && isFinished(saga) && (await hasFired(this.#databases, gid));
+			if (saga && isFinished(saga)) finishedAt ??= performance.now();
+			const isLate = finishedAt !== undefined && performance.now() > finishedAt + LATE_STRIKE_MS;
+			const isOver = finishedAt !== undefined && (isLate || (await hasFired(this.#databases, gid)));
 			if (isOver || performance.now() > end) return saga;
 		}
+	}
+
+	#victim(role: ChildOptions["role"]): Promise<Victim> {
+		return this.#spare[role].shift() ?? this.#spawn(role, `victim${++this.#victims}`, true);
 	}
 
 	/** Hands over the messages that the network kept: now the saga is over. */
