@@ -50,9 +50,9 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 			await broker.start();
 			return broker;
 		};
-		brokers = [await node("worker", "user", "note"), await node("api-1", "api"), await node("api-2", "api")];
+		brokers = [await node("worker", "user", "note", "points"), await node("api-1", "api"), await node("api-2", "api")];
 		const [, one, two] = brokers as [ServiceBroker, ServiceBroker, ServiceBroker];
-		await Promise.all([one, two].map(broker => broker.waitForServices(["user", "note"])));
+		await Promise.all([one, two].map(broker => broker.waitForServices(["user", "note", "points"])));
 		[first, second] = [one, two].map(clientOf) as [Client, Client];
 		await until(() => storeUp(one) && storeUp(two));
 	});
@@ -110,7 +110,7 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 			raw: "x".repeat(600_000),
 			headers: { "X-Forwarded-For": "203.0.113.4", "Content-Type": "application/json" }
 		};
-		assert.equal((await first.send("POST", "/v1/user/login", unread)).status, 429);
+		assert.equal((await first.send("POST", "/v1/note", unread)).status, 429);
 	});
 
 	it("can not be got round by an X-Forwarded-For of the client's own", async () => {
