@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServiceBroker } from "moleculer";
 import type { Env } from "../../lib/env.ts";
 import { redisOptions } from "../../lib/server-options.ts";
+import { usernameKey } from "../user/user.contract.ts";
 import { clientAddress } from "./client-address.ts";
 import { type Limit, type LimitEvents, rateLimits, refuseBeyond } from "./rate-limit.ts";
 
@@ -91,10 +92,13 @@ async function countAndTell(limit: Limit, key: string, res: ServerResponse): Pro
 	refuseBeyond(count, res);
 }
 
-/** Names are text that a stranger chose: hashed they have a length, and Redis holds no list of who logged in from where. */
+/**
+ * Another spelling of a name is a guess at the same user. Names are text that a stranger chose: hashed they have a
+ * length, and Redis holds no list of who logged in from where.
+ */
 function attemptKey(whose: string, address: string): string {
 	return createHash("sha256")
-		.update(`${whose.normalize("NFC").toLowerCase()}\n${address}`)
+		.update(`${usernameKey(whose)}\n${address}`)
 		.digest("base64url");
 }
 

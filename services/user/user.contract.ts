@@ -69,6 +69,14 @@ export type User = Infer<typeof userResult>;
 /** A fresh pair of tokens; `expire` is the access token's end (RFC 3339). */
 export type Tokens = Infer<typeof tokensResult>;
 
+/**
+ * The form of a name that must be unique: two names that differ in case or composition only are one. Composed last, as
+ * there are letters that exist composed in lower case only; and a sigma is a sigma at the end of a word too.
+ */
+export function usernameKey(username: string): string {
+	return username.toLowerCase().replaceAll("ς", "σ").normalize("NFC");
+}
+
 export const userError = errorTable({
 	USERNAME_TAKEN: [409, "User already exists"],
 	REGISTRATION_FAILED: [409, "The registration was taken back"],

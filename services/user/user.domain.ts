@@ -8,14 +8,6 @@ export interface StoredUser {
 	avatar: string;
 }
 
-/**
- * The form of a name that must be unique: two names that differ in case or composition only are one. Composed last, as
- * there are letters that exist composed in lower case only; and a sigma is a sigma at the end of a word too.
- */
-export function usernameKey(username: string): string {
-	return username.toLowerCase().replaceAll("ς", "σ").normalize("NFC");
-}
-
 /** A user as others may see it. */
 export function present(user: StoredUser): User {
 	return { user_id: user.id, username: user.username, avatar: user.avatar };

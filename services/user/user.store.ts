@@ -1,8 +1,8 @@
 import { type Model, type ModelStatic, type Transaction, UniqueConstraintError } from "sequelize";
 import type { Role } from "../../lib/identity.ts";
 import type { UserCreation, UserRow } from "../../models/user.model.ts";
-import { type Registration, type UserById, userError } from "./user.contract.ts";
-import { type StoredUser, usernameKey } from "./user.domain.ts";
+import { type Registration, type UserById, userError, usernameKey } from "./user.contract.ts";
+import type { StoredUser } from "./user.domain.ts";
 
 /** A user and the hash of the password that is good now. */
 export interface UserSecret {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { refreshToken, sessionIdOf, tokenHash, usernameKey } from "../../services/user/user.domain.ts";
+import { usernameKey } from "../../services/user/user.contract.ts";
+import { refreshToken, sessionIdOf, tokenHash } from "../../services/user/user.domain.ts";
 
 const SESSION = "AAAAAAAAAAAAAAAAAAAAAA";
 

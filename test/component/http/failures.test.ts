@@ -93,6 +93,19 @@ describe("A service that is not there", () => {
 	);
 });
 
+describe("A gateway that stops", () => {
+	it("says on /readyz that it drains, and still answers", async t => {
+		const { broker, client } = await startApp(t);
+		// What the broker sets first when it is told to stop.
+		Object.assign(broker, { stopping: true });
+		const ready = await client.send("GET", "/readyz");
+		const checks = { user: "ok", note: "ok", transporter: "ok" };
+		assert.deepEqual([ready.status, ready.body], [503, { status: "draining", checks }]);
+		assert.equal((await client.send("GET", "/healthz")).status, 200);
+		await client.newUser();
+	});
+});
+
 describe("The note service", () => {
 	it("writes nothing when the user service is gone, so that the client may try again", async t => {
 		const together = await startApp(t);

@@ -4,7 +4,8 @@ import { beforeEach, describe, it } from "node:test";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
 
-useEnvironment({ PASSWORD_MIN_LENGTH: "12" });
+const ATTEMPTS = 4;
+useEnvironment({ PASSWORD_MIN_LENGTH: "12", LOGIN_ATTEMPTS: String(ATTEMPTS) });
 
 // The services are imported when an app starts, which is after this: they get the counting function.
 const argon2 = createRequire(import.meta.url)("@node-rs/argon2") as {
@@ -49,6 +50,19 @@ onBothShapes(app => {
 
 		it("needs no more characters than any password ever had to have", async () => {
 			assertFailure(await login({ username: "nobody at all", password: "x" }), "unauthorized");
+		});
+	});
+
+	describe("Guesses at a password", () => {
+		it("count together however the name is spelled, and also where there is no such name", async () => {
+			const name = `οδοσ ${app().broker.nodeID} ǰ`;
+			const spellings = [name.toUpperCase(), `  ${name}`, name.replace("σ", "ς"), name.normalize("NFD")];
+			assert.equal(spellings.length, ATTEMPTS);
+			for (const username of spellings)
+				assertFailure(await login({ username, password: "wrong horse!" }), "unauthorized");
+			verified.length = 0;
+			assertFailure(await login({ username: name, password: "wrong horse!" }), "tooMany");
+			assert.equal(verified.length, 0);
 		});
 	});
 

@@ -32,8 +32,11 @@ class TraceLog extends Loggers.Base<{ level?: "trace" }> {
 	}
 }
 
+const traceIds = new Set<string>();
+
 class SpanLog extends TracerExporters.Base {
-	override spanStarted({ name, tags }: Span) {
+	override spanStarted({ name, tags, traceID }: Span) {
+		traceIds.add(traceID as string);
 		written(name, tags);
 	}
 	override spanFinished({ name, tags, error, logs }: Span) {
@@ -150,6 +153,11 @@ onBothShapes(
 					output.filter(text => text.includes("?token=") || text.includes(SEARCH)),
 					[]
 				);
+			});
+
+			it("is found by the id of an answer, which is the id of its trace", async () => {
+				const answer = await client.send("POST", "/v1/user/login", { json: { username: "nobody", password: "x" } });
+				assert.ok(traceIds.has(String(answer.headers["x-request-id"])));
 			});
 
 			it("tells why a request failed, under the id that the client has", async () => {
