@@ -18,18 +18,17 @@ const samples = sampleRequests().filter(({ route }) => !route.action.startsWith(
 /** user and note with every action of the route table doing the same, but for the one that the gateway needs itself. */
 function stubs(handler: () => unknown) {
 	const actionsOf = (service: string) =>
-		routes
-			.map(route => route.action.split("."))
-			.flatMap(([owner, name]) => (owner === service ? [name as string] : []));
+		routes.flatMap(({ action }) => (action.startsWith(`${service}.`) ? [action.slice(service.length + 1)] : []));
 	const user = stubService("user", actionsOf("user"), handler);
 	return {
 		user: { ...user, actions: { ...user.actions, revokedSessions: { handler: () => [] } } },
-		note: stubService("note", actionsOf("note"), handler)
+		note: stubService("note", actionsOf("note"), handler),
+		points: stubService("points", actionsOf("points"), handler)
 	};
 }
 
 async function anyToken(): Promise<string> {
-	const identity = { id: 1, role: "user", session_id: "s" } as const;
+	const identity = { id: 1, role: "admin", session_id: "s" } as const;
 	return (await accessTokens(signingKeys(env())).sign(identity, 60)).token;
 }
 
