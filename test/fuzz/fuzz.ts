@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import type { ServiceBroker } from "moleculer";
+import { call } from "../../lib/call.ts";
 import type { Answer, Client, TestUser } from "../support/client.ts";
 import { contractOf } from "./contract.ts";
 import { type OpenApiDocument, type Operation, operationsOf } from "./document.ts";
@@ -12,6 +14,13 @@ export interface FuzzOptions {
 	/** Requests in all. */
 	requests: number;
 	seed: number;
+	/** Makes a user an administrator, for the operations that need one. */
+	promote(userId: number): Promise<unknown>;
+}
+
+/** How an operator makes a user an administrator. */
+export function admin(broker: ServiceBroker): FuzzOptions["promote"] {
+	return user_id => call(broker, "user.setRole", { user_id, role: "admin" });
 }
 
 /** What the requests to one operation came to. */
@@ -28,7 +37,7 @@ export interface FuzzRow {
  * Sends generated requests to every operation of a server's OpenAPI document and compares the answers with it.
  * @returns one row an operation; the same seed generates the same requests
  */
-export async function fuzz(client: Client, { requests, seed }: FuzzOptions): Promise<FuzzRow[]> {
+export async function fuzz(client: Client, { requests, seed, promote }: FuzzOptions): Promise<FuzzRow[]> {
 	const document = JSON.parse((await client.send("GET", "/openapi.json")).text) as OpenApiDocument;
 	const operations = operationsOf(document);
 	const contract = contractOf(document);
@@ -37,7 +46,10 @@ export async function fuzz(client: Client, { requests, seed }: FuzzOptions): Pro
 
 	// One after the other: each costs a password's hash.
 	const worlds: World[] = [];
-	for (const _ of operations) worlds.push(await newWorld(client, foreign));
+	for (const operation of operations) {
+		const isForbidden = operation.responses[403] !== undefined;
+		worlds.push(await newWorld(client, foreign, isForbidden ? promote : undefined));
+	}
 
 	return Promise.all(
 		operations.map(async (operation, index) => {
@@ -69,8 +81,14 @@ interface World {
 }
 
 /** A user with notes: what the words in generated requests stand for. @param foreign id of somebody else's note */
-async function newWorld(client: Client, foreign: string): Promise<World> {
+async function newWorld(client: Client, foreign: string, promote?: FuzzOptions["promote"]): Promise<World> {
 	let user = await client.newUser();
+	if (promote) {
+		await promote(user.user_id);
+		const { username, password } = user;
+		const login = await client.send("POST", "/v1/user/login", { json: { username, password } });
+		user = { ...user, token: String(login.body.token), refresh_token: String(login.body.refresh_token) };
+	}
 	let own = await newNote(client, user);
 	const deleted = await newNote(client, user);
 	await client.send("DELETE", `/v1/note/${deleted}`, { token: user.token });

@@ -247,7 +247,8 @@ export function requestsTo(operation: Operation): Arbitrary<FuzzRequest> {
 	const inPath = Object.keys(parameters("path").properties);
 	const id = fc.oneof(
 		{ weight: 4, arbitrary: fc.constantFrom("{own}", "{own}", "{foreign}", "{deleted}") },
-		{ weight: 2, arbitrary: fc.oneof(text, fc.integer().map(String)) }
+		// Nothing at all would be another path.
+		{ weight: 2, arbitrary: fc.oneof(text, fc.integer().map(String)).filter(value => value !== "") }
 	);
 	const rawQuery = fc.constantFrom(
 		"%",

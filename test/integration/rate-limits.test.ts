@@ -50,9 +50,9 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 			await broker.start();
 			return broker;
 		};
-		brokers = [await node("worker", "user", "note"), await node("api-1", "api"), await node("api-2", "api")];
+		brokers = [await node("worker", "user", "note", "points"), await node("api-1", "api"), await node("api-2", "api")];
 		const [, one, two] = brokers as [ServiceBroker, ServiceBroker, ServiceBroker];
-		await Promise.all([one, two].map(broker => broker.waitForServices(["user", "note"])));
+		await Promise.all([one, two].map(broker => broker.waitForServices(["user", "note", "points"])));
 		[first, second] = [one, two].map(clientOf) as [Client, Client];
 		await until(() => storeUp(one) && storeUp(two));
 	});

@@ -194,7 +194,7 @@ describe("A MariaDB with TLS and a user who must show a certificate", { skip }, 
 });
 
 describe("The platform on servers that all ask for TLS, a certificate and a password", { skip }, () => {
-	it("migrates, starts as three processes with sealed packets, and serves", async () => {
+	it("migrates, starts as four processes with sealed packets, and serves", async () => {
 		await using nats = await startSecureNats(`authorization { user: notemesh, password: "${PASSWORD}" }`);
 		const redis = await startSecureRedis();
 		await using _ = redis.server;
@@ -217,7 +217,7 @@ describe("The platform on servers that all ask for TLS, a certificate and a pass
 		const migration = spawnNode({ args: ["scripts/migrate.ts", "up"], env });
 		assert.equal((await migration.exited).code, 0, migration.output);
 
-		const nodes = ["user", "note", "api"].map(service =>
+		const nodes = ["user", "note", "points", "api"].map(service =>
 			spawnNode({ args: RUNNER, env: { ...env, SERVICEDIR: `services/${service}`, NODE_NAME: service } })
 		);
 		try {

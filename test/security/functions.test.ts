@@ -4,6 +4,7 @@ import type { Middleware, ServiceBroker } from "moleculer";
 import { allRoutes, routes } from "../../services/api/routes.ts";
 import { type App, startApp, useEnvironment } from "../support/app.ts";
 import type { RequestOptions, TestUser } from "../support/client.ts";
+import { sampleRequests } from "../support/requests.ts";
 
 useEnvironment();
 
@@ -133,6 +134,40 @@ describe("API5: the role of an administrator", () => {
 	});
 });
 
+describe("API5: a route for administrators", () => {
+	const guarded = sampleRequests().filter(({ route }) => route.role);
+
+	it("is there", () => {
+		assert.ok(guarded.length > 0);
+	});
+	for (const { name, route, path, options } of guarded)
+		it(`runs nothing for a user, and nothing for nobody: ${name}`, async () => {
+			const wanted = { "X-Role": "admin", "X-User": '{"role":"admin"}' };
+			const asUser = await callsOf(route.method, path, { ...options, headers: wanted });
+			assert.equal(asUser.answer.status, 403);
+			const asNobody = await app.client.send(route.method, path, { ...options, headers: wanted });
+			assert.equal(asNobody.status, 401);
+			assert.deepEqual(asUser.ran, []);
+		});
+	it("runs for an administrator, and no longer once the role is taken away", async () => {
+		const boss = await app.client.newUser();
+		const setRole = (role: string) => app.broker.call("user.setRole", { user_id: boss.user_id, role });
+		const list = async (token: unknown) =>
+			(await app.client.send("GET", "/v1/admin/saga", { token: String(token) })).status;
+		const login = async () => {
+			const json = { username: boss.username, password: boss.password };
+			return (await app.client.send("POST", "/v1/user/login", { json })).body.token;
+		};
+		assert.equal(await list(boss.token), 403);
+		await setRole("admin");
+		const token = await login();
+		assert.equal(await list(token), 200);
+		await setRole("user");
+		assert.equal(await list(token), 401, "the token of an administrator dies with the role");
+		assert.equal(await list(await login()), 403);
+	});
+});
+
 describe("What reaches an action from a request", () => {
 	const hostile: RequestOptions["headers"] = {
 		...{ "X-User": '{"id":1,"role":"admin"}', "X-User-ID": "1", "X-Role": "admin", "X-Meta": '{"user":{"id":1}}' },
@@ -145,7 +180,7 @@ describe("What reaches an action from a request", () => {
 		...{ "X-Forwarded-User": "admin", "X-Auth-Request-User": "admin", Cookie: '$meta={"user":{"id":1}}; user=1' }
 	};
 
-	for (const route of routes.filter(({ auth }) => auth))
+	for (const route of routes.filter(({ auth, role }) => auth && !role))
 		it(`${route.method} ${route.path}: the identity of the token and nothing else in meta, whatever headers say`, async () => {
 			const bodies: Record<string, object> = {
 				"note.create": { title: "a", content: "b" },

@@ -40,7 +40,7 @@ onBothShapes(app => {
 			"session_id"
 		];
 		for (const { name, route, path, options } of sampleRequests().filter(
-			({ route }) => route.params && route.method !== "GET"
+			({ route }) => route.params && !route.role && route.method !== "GET"
 		))
 			it(`is refused by name on ${name}, whichever it is`, async () => {
 				for (const field of wanted.filter(field => !(field in (route.params ?? {})))) {
@@ -177,10 +177,12 @@ onBothShapes(app => {
 			assertFailure(await send("POST", "/v1/user/register", { username: "a", password }), "invalid");
 		});
 		it("costs nothing more once its body is known to be too large", async () => {
-			for (const { method, path } of routes.filter(({ method }) => method === "POST" || method === "PUT")) {
+			for (const { method, path } of routes.filter(
+				({ method, role }) => !role && (method === "POST" || method === "PUT")
+			)) {
 				const headers = { "Content-Type": "application/json" };
 				const raw = `{"a":"${"x".repeat(600_000)}"}`;
-				const answer = await app().client.send(method, path.replace(":note_id", "1"), {
+				const answer = await app().client.send(method, path.replace(/:\w+/, "1"), {
 					token: user.token,
 					raw,
 					headers

@@ -18,16 +18,15 @@ const samples = sampleRequests().filter(({ route }) => !route.action.startsWith(
 /** The services with every action of the route table doing the same, but for the one that the gateway needs itself. */
 function stubs(handler: () => unknown) {
 	const actionsOf = (service: string) =>
-		routes
-			.map(route => route.action.split("."))
-			.flatMap(([owner, name]) => (owner === service ? [name as string] : []));
+		routes.flatMap(({ action }) => (action.startsWith(`${service}.`) ? [action.slice(service.length + 1)] : []));
 	const user = stubService("user", actionsOf("user"), handler);
 	const stub = (name: string) => stubService(name, actionsOf(name), handler);
 	return {
 		user: { ...user, actions: { ...user.actions, revokedSessions: { handler: () => [] } } },
 		note: stub("note"),
 		audit: stub("audit"),
-		letter: stub("letter")
+		letter: stub("letter"),
+		points: stub("points")
 	};
 }
 
