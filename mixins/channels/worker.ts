@@ -1,5 +1,5 @@
 import { retryDelay } from "./backoff.ts";
-import { type Chain, insertEarly } from "./chain.ts";
+import { type Chain, insertEarly, isBefore } from "./chain.ts";
 import { isFinal, waitsForOthers } from "./failures.ts";
 import type { Observer } from "./observer.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
@@ -104,12 +104,21 @@ export class Worker {
 			chain.queue.unshift(delivery);
 			void this.#drain(key, chain);
 		} else if (this.#held.size - this.#running > HELD_PER_SLOT * this.#settings.concurrency) {
-			void this.#handBack(delivery);
+			// What others wait for is never sent away for their sake.
+			const last = chain.early.at(-1);
+			const isNeeded = last !== undefined && isBefore(delivery, last);
+			if (isNeeded) chain.early.pop();
+			void this.#handBack(isNeeded ? last : delivery);
+			if (isNeeded) this.#append(key, chain, delivery);
 		} else {
-			chain.queue.push(delivery);
-			// Nobody is at work on a chain that only waits for an earlier message.
-			if (chain.waiting) this.#lookAgain(key, chain, false);
+			this.#append(key, chain, delivery);
 		}
+	}
+
+	#append(key: string, chain: Chain, delivery: Delivery): void {
+		chain.queue.push(delivery);
+		// Nobody is at work on a chain that only waits for an earlier message.
+		if (chain.waiting) this.#lookAgain(key, chain, false);
 	}
 
 	#start(key: string, delivery: Delivery): Promise<void> {

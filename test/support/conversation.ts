@@ -11,7 +11,7 @@ export interface Exchange {
 }
 
 /** How many actions of the user, done or refused, the log knows at the end of the conversation. */
-const AUDITED = 17;
+const AUDITED = 18;
 
 const COMPARED_HEADERS = ["content-type", "allow", "www-authenticate", "location"];
 

@@ -80,7 +80,9 @@ export class World {
 	/** Replaces a process by one that ends itself at a point, waits for its end, and starts it again. @returns whether it got there */
 	async crashAt(name: string, point: string): Promise<boolean> {
 		await this.processes.get(name)?.kill();
-		const process = await this.spawn(name, { crash: { point, after: 1 + Math.floor(this.random() * 10) } });
+		// A relay claims its lease once.
+		const after = point === "claimed" ? 1 : 1 + Math.floor(this.random() * 10);
+		const process = await this.spawn(name, { crash: { point, after } });
 		const crashed = await Promise.race([process.exited.then(() => true), delay(15_000, false, { ref: false })]);
 		if (crashed) this.counts.crashes++;
 		await process.kill();
