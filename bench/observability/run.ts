@@ -181,7 +181,10 @@ function summary(results: Record<Variant, Measurement>[]) {
 						3
 					),
 					"CPU, to off": round(cpu, 3),
-					"p99 ms": of(r => r[name].p99)
+					"p99 ms": round(
+						of(r => r[name].p99),
+						1
+					)
 				}
 			];
 		})

@@ -19,9 +19,21 @@ declare module "jaeger-client" {
 		metrics?: { reporterSuccess: Counter; reporterFailure: Counter; reporterDropped: Counter };
 	}
 
+	/** What a reporter reads of a span. Times are in milliseconds. */
+	export interface ReportedSpan {
+		_operationName: string;
+		_spanContext: { traceId: Buffer; spanId: Buffer; parentId: Buffer | undefined; flags: number };
+		_references: [];
+		_startTime: number;
+		_duration: number;
+		_tags: { key: string; value: unknown }[];
+		_logs: [];
+	}
+
 	/** Sends the spans of one service every second. */
 	export class RemoteReporter {
 		constructor(sender: Sender, options?: ReporterOptions);
+		report(span: ReportedSpan): void;
 	}
 
 	const jaeger: { RemoteReporter: typeof RemoteReporter };
