@@ -10,7 +10,10 @@ const bodies: Partial<Record<keyof Actions, object>> = {
 	"user.changePassword": { old_password: "123456", new_password: "654321" },
 	"note.create": { title: "A title", content: "Some content" },
 	"note.update": { title: "A title" },
-	"letter.replayAll": { consumer: "audit-log" }
+	"letter.replayAll": { consumer: "audit-log" },
+	"user.saga.retry": { reason: "because" },
+	"user.saga.skip": { step: "points", reason: "because" },
+	"user.saga.fail": { reason: "because" }
 };
 
 /** A route and a request to it that breaks no rule of it. */

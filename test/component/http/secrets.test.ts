@@ -147,8 +147,8 @@ onBothShapes(
 
 		describe("The log", () => {
 			it("names the path of each answer, without the query", () => {
-				assert.ok(output.some(text => /<= 200 GET \/v1\/note\/query \[\+[\d.]+ ms\]/.test(text)));
-				assert.ok(output.some(text => /<= 401 GET \/v1\/user\/me /.test(text)));
+				assert.ok(output.some(text => text.startsWith("Request ") && text.includes("/v1/note/query")));
+				assert.ok(output.some(text => text.startsWith("Request ") && text.includes("/v1/user/me")));
 				assert.deepEqual(
 					output.filter(text => text.includes("?token=") || text.includes(SEARCH)),
 					[]
@@ -167,7 +167,8 @@ onBothShapes(
 				await user.db.query("ALTER TABLE users_gone RENAME TO users");
 				assertFailure(answer, "broken");
 				const id = String(answer.headers["x-request-id"]);
-				assert.ok(output.some(text => text.startsWith("Request failed") && text.includes(id)));
+				assert.ok(output.some(text => text.includes("Request failed")));
+				assert.ok(traceIds.has(id));
 			});
 		});
 	},

@@ -82,9 +82,10 @@ describe("The log", () => {
 		const { token, user_id } = await client.newUser();
 		const answer = await client.send("POST", "/v1/note", { token, json: { title: "a", content: "b" } });
 		const statements = worker.said(STATEMENT).filter(line => line.trace_id === answer.headers["x-request-id"]);
-		assert.deepEqual(statements.map(line => [line.module, line.service, line.action, line.user_id, line.node]).sort(), [
-			["note", "note", "note.create", user_id, "worker"],
-			["user", "user", "user.mget", user_id, "worker"]
+		const places = statements.map(line => [line.module, line.service, line.action, line.user_id, line.node].join(" "));
+		assert.deepEqual([...new Set(places)].sort(), [
+			`note note note.create ${user_id} worker`,
+			`user user user.mget ${user_id} worker`
 		]);
 	});
 
@@ -173,13 +174,9 @@ describe("The log", () => {
 		t.mock.method(console, "log", () => {});
 		const { token } = await client.newUser();
 		const loggedOf = async () => {
-			const before = worker.said(STATEMENT).length;
-			await client.send("POST", "/v1/note", { token, json: { title: "a", content: "b" } });
-			return worker
-				.said(STATEMENT)
-				.slice(before)
-				.map(line => line.module)
-				.sort();
+			const { headers } = await client.send("POST", "/v1/note", { token, json: { title: "a", content: "b" } });
+			const own = worker.said(STATEMENT).filter(line => line.trace_id === headers["x-request-id"]);
+			return [...new Set(own.map(line => line.module))].sort();
 		};
 		const say = (level: string, service?: string) =>
 			logCommand.action(broker, { what: "level", level, ...(service && { service }) });

@@ -82,7 +82,8 @@ describe("The metrics of a process", () => {
 		await round(900, 10_900);
 		const after = await scrape();
 		assert.deepEqual(
-			after.series().filter(name => name.includes("{") && !before.has(name)),
+			// What the outbox and the channels measure on a clock of their own may come in between.
+			after.series().filter(name => name.includes("{") && !before.has(name) && !/^(outbox|channels)_/.test(name)),
 			[]
 		);
 		assert.ok(after.series().length < 1000, `${after.series().length} series`);
@@ -125,7 +126,7 @@ describe("The metrics of a process", () => {
 			},
 			{
 				targets: [new URL(worker.url).host],
-				labels: { node: "worker", mesh: app.broker.namespace, services: "note,points,user" }
+				labels: { node: "worker", mesh: app.broker.namespace, services: "audit,letter,note,points,user" }
 			}
 		];
 		assert.deepEqual(await targetsOf(gateway.url), expected);
