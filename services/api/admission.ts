@@ -55,9 +55,8 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 
 	return {
 		async request(req, res, route) {
-			const address = addressOf(req);
-			if (all) await countAndTell(all, address, res);
-			if (guarded && route?.guarded) await countAndTell(guarded, address, res);
+			const limit = (route?.guarded && guarded) || all;
+			if (limit) await countAndTell(limit, addressOf(req), res);
 		},
 
 		async user(id, res) {

@@ -1,7 +1,7 @@
 /** `npm run fuzz -- [--quick] [--seed <integer>]`: attacks the embedded shape; ends with 1 where the contract was broken. */
 import { parseArgs } from "node:util";
 import { startApp, useEnvironment } from "../support/app.ts";
-import { fuzz } from "./fuzz.ts";
+import { fuzz, PATIENT } from "./fuzz.ts";
 
 const REQUESTS = 21_000;
 const QUICK_REQUESTS = 1_500;
@@ -15,7 +15,7 @@ console.log(`Seed ${seed}, ${requests} requests`);
 
 useEnvironment({ LOGIN_ATTEMPTS: "0" });
 const ends: (() => Promise<void>)[] = [];
-const { client } = await startApp({ after: (end: () => Promise<void>) => void ends.push(end) });
+const { client } = await startApp({ after: (end: () => Promise<void>) => void ends.push(end) }, {}, PATIENT);
 const started = performance.now();
 const rows = await fuzz(client, { requests, seed });
 for (const end of ends) await end();

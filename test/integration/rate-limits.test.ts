@@ -110,7 +110,7 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 			raw: "x".repeat(600_000),
 			headers: { "X-Forwarded-For": "203.0.113.4", "Content-Type": "application/json" }
 		};
-		assert.equal((await first.send("POST", "/v1/user/login", unread)).status, 429);
+		assert.equal((await first.send("POST", "/v1/note", unread)).status, 429);
 	});
 
 	it("can not be got round by an X-Forwarded-For of the client's own", async () => {
