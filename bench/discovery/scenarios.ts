@@ -194,8 +194,10 @@ async function seen(observer: BenchNode, event: string, node: string, since: num
 
 function times(values: number[]): Times {
 	const sorted = values.toSorted((one, other) => one - other);
-	const at = (share: number) => round(sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN, 1);
-	return { median: at(0.5), min: at(0), max: at(1) };
+	const at = (index: number) => sorted[index] ?? Number.NaN;
+	const middle = (sorted.length - 1) / 2;
+	const median = (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2;
+	return { median: round(median, 1), min: round(at(0), 1), max: round(at(sorted.length - 1), 1) };
 }
 
 function round(value: number, digits: number): number {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Errors, Transporters } from "moleculer";
 import { headers, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "nats";
-import { RequestAge } from "./request-age.ts";
+import { type ClockMeasurement, RequestAge } from "./request-age.ts";
 
 const REQUEST = "REQ";
 const PING = "PING";
@@ -41,7 +41,7 @@ export type NatsTransporterOptions = ConstructorParameters<typeof Transporters.N
 export class NatsTransporter extends Transporters.NATS {
 	readonly #inbox = `_INBOX.${randomUUID().replaceAll("-", "")}`;
 	readonly #requests: Subscription[] = [];
-	readonly #age = new RequestAge(sender => this.#clockOffset(sender));
+	readonly #age = new RequestAge(sender => this.#measureClock(sender));
 	#closing = false;
 
 	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a silent server within 30 s */
@@ -158,9 +158,9 @@ export class NatsTransporter extends Transporters.NATS {
 		await this.receive(REQUEST, Buffer.from(message.data));
 	}
 
-	async #clockOffset(sender: string): Promise<number | undefined> {
+	async #measureClock(sender: string): Promise<ClockMeasurement | undefined> {
 		const pong = await this.broker.ping(sender, CLOCK_PING_TIMEOUT);
-		return pong?.timeDiff;
+		return pong ? { offset: pong.timeDiff, uncertainty: pong.elapsedTime / 2 + 1 } : undefined; // timeDiff is rounded
 	}
 
 	#replied(message: Msg): void {

@@ -1,5 +1,11 @@
 const RECALIBRATE_AFTER = 10_000;
 
+/** A ping's answer: our clock minus the sender's, right to within `uncertainty`, both in milliseconds. */
+export interface ClockMeasurement {
+	offset: number;
+	uncertainty: number;
+}
+
 interface Clock {
 	/** Our clock minus the sender's, in milliseconds: the smallest difference seen, which holds the least delay. */
 	offset: number;
@@ -16,11 +22,11 @@ interface Clock {
  */
 export class RequestAge {
 	readonly #clocks = new Map<string, Clock>();
-	readonly #measure: (sender: string) => Promise<number | undefined>;
+	readonly #measure: (sender: string) => Promise<ClockMeasurement | undefined>;
 	readonly #now: () => number;
 
-	/** @param measure our clock minus the sender's by a ping; undefined without an answer */
-	constructor(measure: (sender: string) => Promise<number | undefined>, now: () => number = Date.now) {
+	/** @param measure asks the sender by a ping; undefined without an answer */
+	constructor(measure: (sender: string) => Promise<ClockMeasurement | undefined>, now: () => number = Date.now) {
 		this.#measure = measure;
 		this.#now = now;
 	}
@@ -52,12 +58,14 @@ export class RequestAge {
 	}
 
 	async #calibrate(sender: string): Promise<void> {
-		const offset = await this.#measure(sender);
+		const measured = await this.#measure(sender);
 		const clock = this.#clocks.get(sender);
 		if (!clock) return;
 		clock.measuring = undefined;
-		if (offset === undefined) return;
-		clock.offset = offset;
+		if (!measured) return;
+		// A ping on a busy system is lopsided: it sets the bounds, and within them the smallest difference is better.
+		const { offset, uncertainty } = measured;
+		clock.offset = Math.max(offset - uncertainty, Math.min(offset + uncertainty, clock.offset));
 		clock.measuredAt = this.#now();
 	}
 }

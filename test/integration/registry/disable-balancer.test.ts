@@ -26,9 +26,10 @@ describe("With `disableBalancer`, NATS balances", await requireServers("nats", "
 			assert.deepEqual(load.failures, []);
 
 			await two.stop();
-			const begin = performance.now();
-			await assert.rejects(caller.call("greeter.where", {}, { timeout: 5000 }), { retryable: true });
-			assert.ok(performance.now() - begin < 1000);
+			const call = caller.call("greeter.where", {}, { timeout: 5000 });
+			await assert.rejects(call, (error: { type?: string; retryable?: boolean }) => {
+				return error.retryable === true && error.type !== "REQUEST_TIMEOUT";
+			});
 		} finally {
 			await stopNodes(caller, one);
 			await Promise.all([nats.stop(), etcd.stop()]);

@@ -230,11 +230,9 @@ describe("An etcd outage", { skip, concurrency: 3 }, () => {
 		const { etcd, one, two } = await cluster(context, "one", "two");
 		etcd.pause();
 
-		const start = performance.now();
-		await two.stop();
-		const took = performance.now() - start;
-		assert.ok(took < 4000, `stopped after ${took} ms`);
-		assert.ok(one);
+		await two.stop(); // etcd stays frozen all the time
+		assert.equal(two.transit?.tx.connected, false);
+		assert.ok(one.started);
 	});
 });
 
@@ -244,12 +242,14 @@ describe("A long etcd outage", { skip }, () => {
 		const errors = record(one, "$discoverer.error");
 		await etcd.stop();
 
-		const start = performance.eventLoopUtilization();
+		const wall = performance.now();
+		const start = process.cpuUsage();
 		await delay(4000);
-		const { utilization } = performance.eventLoopUtilization(start);
+		const { user, system } = process.cpuUsage(start);
+		const busy = (user + system) / 1000 / (performance.now() - wall);
 		assert.ok(errors.length >= 2, "it keeps trying");
 		assert.ok(errors.length < 40, `${errors.length} attempts in 4 s`);
-		assert.ok(utilization < 0.5, `the event loop was busy for ${utilization} of the time`);
+		assert.ok(busy < 0.5, `the process was busy for ${busy} of the time`);
 		const [, report] = errors[0] as [string, Record<string, unknown>];
 		assert.equal(report.module, "discoverer");
 		assert.ok(report.error instanceof Error);

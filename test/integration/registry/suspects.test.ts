@@ -56,17 +56,17 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		await until("the caller sees all", () => ids.every(id => sees(caller, id)));
 	}
 
-	it("of a crashed node is steered away at once, long before the lease ends, and no call fails", async () => {
+	it("of a crashed node is steered away at once, long before the lease ends, and at most the calls in progress fail", async context => {
 		await start("one", "two");
 		const load = new Load(caller, { workers: 2, pause: 2 });
 		await until("both are called", () => load.nodes.size === 2);
 
 		await processes.two?.kill();
 		const took = await until("two is out", () => !sees(caller, "two"));
+		context.diagnostic(`steered away after ${took.toFixed(1)} ms`);
 		await delay(200);
 		await load.stop();
 
-		assert.ok(took < 500, `steered away after ${took} ms`);
 		assert.ok(load.failures.length <= 2, `${load.failures.length} calls failed: ${load.failures[0]}`);
 		assert.equal(caller.registry.nodes.get("two").available, false);
 		assert.ok(discovererOf(caller).cluster.membership.get("two"), "etcd remains the truth about membership");
@@ -76,9 +76,8 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		await start("one");
 		await processes.one?.kill();
 
-		const start_ = performance.now();
+		// There is no request timeout, and the lease lasts for a minute: nothing else could end the call.
 		await assert.rejects(caller.call("greeter.where"), { type: "SERVICE_NOT_AVAILABLE", retryable: true });
-		assert.ok(performance.now() - start_ < 500);
 	});
 
 	it("has its requests in progress rejected soon after the crash, although it makes no other call", async () => {
@@ -88,9 +87,7 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		await processes.two?.waitForLine(/"event":"waiting"/);
 
 		await processes.two?.kill();
-		const killed = performance.now();
 		await rejected;
-		assert.ok(performance.now() - killed < 1500);
 	});
 
 	it("leaves a hung node alone after a few timeouts, and calls it again when it answers", async () => {
@@ -142,11 +139,13 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 
 		await servers.nats.kill();
 		await until("the caller knows", () => caller.transit?.tx.connected === false);
-		const start_ = performance.now();
 		for (let i = 0; i < 10; i++) {
-			await assert.rejects(caller.call("greeter.count", {}, { timeout: 5000 }), { retryable: true });
+			// Not REQUEST_TIMEOUT: the call does not wait.
+			await assert.rejects(caller.call("greeter.count", {}, { timeout: 5000 }), {
+				type: "BAD_GATEWAY",
+				retryable: true
+			});
 		}
-		assert.ok(performance.now() - start_ < 500, "without waiting for timeouts");
 
 		await servers.nats.start();
 		await until("the caller is back", () => caller.transit?.connected === true);
@@ -165,6 +164,7 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 			caller.call("greeter.count", {}, { nodeID: index % 2 ? "one" : "two", timeout: 300 })
 		);
 		const results = await Promise.allSettled(late);
+		await delay(100); // well beyond the deadline, which is judged to within the network's latency
 		servers.nats.resume();
 
 		assert.ok(results.every(({ status }) => status === "rejected"));

@@ -11,7 +11,7 @@ function scene(skew: number, answers = true) {
 	const age = new RequestAge(
 		async () => {
 			pings++;
-			return answers ? -skew : undefined;
+			return answers ? { offset: -skew, uncertainty: 1 } : undefined;
 		},
 		() => clock
 	);
@@ -51,7 +51,7 @@ describe("The age of a request", () => {
 		let skew = 0;
 		let clock = 1_000_000;
 		const age = new RequestAge(
-			async () => -skew,
+			async () => ({ offset: -skew, uncertainty: 1 }),
 			() => clock
 		);
 		assert.equal(await age.isOlder("sender", clock, LIMIT), false);
@@ -59,6 +59,19 @@ describe("The age of a request", () => {
 		clock += 60_000;
 		assert.equal(await age.isOlder("sender", clock + skew, LIMIT), false);
 	});
+
+	for (const error of [-40, 0, 40]) {
+		it(`is not shortened by a slow ping that is wrong by ${error} ms`, async () => {
+			const clock = 1_000_000;
+			const age = new RequestAge(
+				async () => ({ offset: error, uncertainty: 50 }),
+				() => clock
+			);
+			assert.equal(await age.isOlder("known", clock, LIMIT), false);
+			assert.equal(await age.isOlder("known", clock - LIMIT - 5, LIMIT), true);
+			assert.equal(await age.isOlder("new", clock - LIMIT - 5, LIMIT), true, "also of a sender never heard before");
+		});
+	}
 
 	it("counts by the clocks alone when the sender does not answer", async () => {
 		const one = scene(0, false);
