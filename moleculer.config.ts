@@ -6,6 +6,7 @@ import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
+import { sagaCommand } from "./mixins/saga/repl.ts";
 import { notesCommand } from "./services/note/note.repl.ts";
 
 /** The broker's options; only what differs from moleculer's defaults. */
@@ -30,7 +31,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 			errorFields: ["name", "message", "code", "type"],
 			exporter: { type: "Jaeger", options: { host: agentHost, port: Number(agentPort ?? 6832) } }
 		},
-		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, ...registryCommands] },
+		replOptions: { delimiter: "notemesh $", customCommands: [notesCommand, sagaCommand, ...registryCommands] },
 
 		created(broker) {
 			// moleculer logs a service that can not be loaded and goes on without it.

@@ -14,6 +14,8 @@ export interface Identity {
 /** What travels with every call of a request. */
 export interface Meta {
 	user?: Identity | null;
+	/** What a client calls the request, so that it is carried out once however often it is sent. */
+	idempotency_key?: string;
 }
 
 /** The refusals that any service may give for want of identity. */

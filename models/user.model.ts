@@ -13,12 +13,14 @@ export interface UserRow {
 	role: string;
 	/** Address of a picture, or "". */
 	avatar: string;
+	/** PENDING until the registration is complete. Sequelize leaves such rows out of every query that is not `unscoped`. */
+	status: "PENDING" | "ACTIVE";
 	created_at: Date;
 	updated_at: Date;
 }
 
 /** What a new row needs. */
-export type UserCreation = Optional<UserRow, "id" | "role" | "avatar" | "created_at" | "updated_at">;
+export type UserCreation = Optional<UserRow, "id" | "role" | "avatar" | "status" | "created_at" | "updated_at">;
 
 const define: ModelAttributes<Model<UserRow, UserCreation>, UserRow> = {
 	id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true },
@@ -27,12 +29,14 @@ const define: ModelAttributes<Model<UserRow, UserCreation>, UserRow> = {
 	password_hash: { type: DataTypes.STRING(255), allowNull: false },
 	role: { type: DataTypes.STRING(16), allowNull: false, defaultValue: "user" },
 	avatar: { type: DataTypes.STRING(255), allowNull: false, defaultValue: "" },
+	status: { type: DataTypes.STRING(16), allowNull: false, defaultValue: "ACTIVE" },
 	created_at: DataTypes.DATE(3),
 	updated_at: DataTypes.DATE(3)
 };
 
 const options: ModelOptions<Model<UserRow, UserCreation>> = {
 	tableName: "users",
+	defaultScope: { where: { status: "ACTIVE" } },
 	createdAt: "created_at",
 	updatedAt: "updated_at"
 };

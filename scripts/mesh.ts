@@ -6,7 +6,7 @@ import { startLocalMesh } from "./local-mesh.ts";
 
 // Beside the usual ports, so that servers of the machine's own are not in the way.
 const PORTS = { nats: 14_222, etcd: 12_379, mariadb: 13_306, redis: 16_379 };
-const NODES = { "user-1": "user", "note-1": "note", "note-2": "note", "api-1": "api" };
+const NODES = { "user-1": "user", "note-1": "note", "note-2": "note", "points-1": "points", "api-1": "api" };
 
 const { DATA_DIR, PORT, LOG_LEVEL } = readEnv();
 const dataDir = join(DATA_DIR, "mesh");

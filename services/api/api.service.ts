@@ -3,7 +3,7 @@ import type { Context, ServiceSchema } from "moleculer";
 import ApiGateway, { type Alias, type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
-import { type Identity, identityError } from "../../lib/identity.ts";
+import { type Identity, identityError, type Meta } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -17,7 +17,7 @@ import { failure, success } from "./envelope.ts";
 import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
-import { newRequestId, splitUrl } from "./request.ts";
+import { idempotencyKey, newRequestId, splitUrl } from "./request.ts";
 import { allRoutes, methodsOf, type RouteDefinition, routes, routesAt } from "./routes.ts";
 
 /** A route as moleculer-web hands it back: HEAD is served where GET is. */
@@ -82,12 +82,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 				async onBeforeCall(
 					this: ApiVars,
-					_ctx: Context,
+					ctx: Context<unknown, Meta>,
 					_route: unknown,
 					req: Request,
 					res: GatewayResponse,
 					alias: RoutedAlias
 				) {
+					if (alias.idempotent) ctx.meta.idempotency_key = idempotencyKey(req);
 					const { params, body } = req.$params as { params: Params; body: Params };
 					const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 					req.$params = given;
@@ -102,11 +103,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 					_res: unknown,
 					data: unknown
 				) {
-					const { status, location, envelope } = req.$alias as RoutedAlias;
+					const { envelope, ...route } = req.$alias as RoutedAlias;
 					const fields = data as Record<string, unknown>;
 					await req.attempt?.succeeded();
+					const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
 					if (status) ctx.meta.$statusCode = status;
-					if (location) ctx.meta.$location = location(fields);
+					// moleculer-web's own `$location` is left out of a 202.
+					if (location) ctx.meta.$responseHeaders = { Location: location(fields) };
 					if (envelope === "none") return data;
 					if (envelope !== "tokens") return success(data);
 					const { token, expire, refresh_token } = fields;

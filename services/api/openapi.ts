@@ -81,6 +81,9 @@ function operation(route: RouteDefinition): Schema {
 		...parametersAndBody(route),
 		responses: {
 			[status]: { description: "Success", content: json(successBody(route)) },
+			...(route.pending && {
+				202: { description: "Under way; see Location", content: json(envelope(jsonSchema(route.pending.result))) }
+			}),
 			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)])),
 			...(route.unavailable && {
 				503: { description: errorAnswers[503], content: json(jsonSchema(route.unavailable)) }
@@ -93,9 +96,15 @@ function operation(route: RouteDefinition): Schema {
 function tagOf({ action }: RouteDefinition): string {
 	return action.slice(0, action.indexOf("."));
 }
+const idempotencyKey = {
+	name: "Idempotency-Key",
+	in: "header",
+	required: false,
+	schema: { type: "string", minLength: 1, maxLength: 255, description: "Makes repetitions one request" }
+};
 
 /** Path and query fields as parameters, the others as the body. */
-function parametersAndBody({ path, method, params = {}, form }: RouteDefinition): Schema {
+function parametersAndBody({ path, method, params = {}, form, idempotent }: RouteDefinition): Schema {
 	const { properties = {}, required = [] } = jsonSchema(params) as {
 		properties?: Record<string, Schema>;
 		required?: string[];
@@ -112,6 +121,7 @@ function parametersAndBody({ path, method, params = {}, form }: RouteDefinition)
 			required: required.includes(name),
 			schema: properties[name]
 		}));
+	if (idempotent) parameters.push(idempotencyKey);
 	const fields = names.filter(name => !inPath.has(name) && !inQuery);
 	if (fields.length === 0) return { parameters };
 
@@ -137,12 +147,12 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 }
 
 /** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
-function errorsOf({ auth, role, params, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
+function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
 	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
 	if (role) codes.add(403);
-	if (action === "user.register" || action === "note.update") codes.add(409);
-	if (params && "note_id" in params) codes.add(404);
+	if (action === "user.register" || action === "note.update" || (role && method === "POST")) codes.add(409);
+	if (params && ("note_id" in params || "gid" in params)) codes.add(404);
 	return [...codes].sort();
 }
 

@@ -1,6 +1,8 @@
 import type { Actions } from "../../lib/call.ts";
 import type { Role } from "../../lib/identity.ts";
+import { sagaParams, sagaResults } from "../../mixins/saga/schemas.ts";
 import * as note from "../note/note.contract.ts";
+import * as points from "../points/points.contract.ts";
 import * as user from "../user/user.contract.ts";
 import * as api from "./api.contract.ts";
 
@@ -26,6 +28,10 @@ export interface RouteDefinition {
 	status?: 201;
 	/** Where a created thing is found. */
 	location?: (data: Readonly<Record<string, unknown>>) => string;
+	/** What is answered instead where the result's `status` is "pending". */
+	pending?: { status: 202; result: Schema; location: (data: Readonly<Record<string, unknown>>) => string };
+	/** Whether a header `Idempotency-Key` makes repetitions one request. */
+	idempotent?: true;
 	/** Whether a form body is accepted beside JSON. */
 	form?: true;
 	/** "none": the result is the body as it is. "tokens": the result's tokens also stand at the top level. */
@@ -56,6 +62,8 @@ export const routes: readonly RouteDefinition[] = [
 		result: user.registeredResult,
 		status: 201,
 		location: () => "/v1/user/me",
+		pending: { status: 202, result: user.pendingResult, location: data => `/v1/saga/${data.gid}` },
+		idempotent: true,
 		form: true,
 		guarded: true
 	},
@@ -147,6 +155,79 @@ export const routes: readonly RouteDefinition[] = [
 		summary: "Delete a note",
 		auth: true,
 		params: note.noteById
+	},
+	{
+		method: "GET",
+		path: "/v1/points",
+		action: "points.balance",
+		summary: "The user's points",
+		auth: true,
+		result: points.balanceResult
+	},
+	{
+		method: "GET",
+		path: "/v1/points/history",
+		action: "points.history",
+		summary: "What changed the user's points, newest first",
+		auth: true,
+		params: points.queryHistory,
+		result: points.historyResult
+	},
+	{
+		method: "GET",
+		path: "/v1/saga/:gid",
+		action: "user.saga.outcome",
+		summary: "What became of a request that was answered with 202; its id is all that is needed, nobody can guess it",
+		auth: false,
+		params: sagaParams.get,
+		result: user.sagaResult
+	},
+	{
+		method: "GET",
+		path: "/v1/admin/saga",
+		action: "user.saga.list",
+		summary: "Sagas, newest first",
+		auth: true,
+		role: "admin",
+		params: sagaParams.list,
+		result: sagaResults.list
+	},
+	{
+		method: "GET",
+		path: "/v1/admin/saga/:gid",
+		action: "user.saga.get",
+		summary: "One saga with its steps and its timeline",
+		auth: true,
+		role: "admin",
+		params: sagaParams.get,
+		result: sagaResults.get
+	},
+	{
+		method: "POST",
+		path: "/v1/admin/saga/:gid/retry",
+		action: "user.saga.retry",
+		summary: "Try a saga's waiting steps at once",
+		auth: true,
+		role: "admin",
+		params: sagaParams.retry
+	},
+	{
+		method: "POST",
+		path: "/v1/admin/saga/:gid/skip",
+		action: "user.saga.skip",
+		summary: "Take a saga's step for done",
+		auth: true,
+		role: "admin",
+		params: sagaParams.skip
+	},
+	{
+		method: "POST",
+		path: "/v1/admin/saga/:gid/fail",
+		action: "user.saga.fail",
+		summary: "Roll a saga back; one that is being rolled back ends as it is",
+		auth: true,
+		role: "admin",
+		params: sagaParams.fail
 	},
 	{
 		method: "GET",

@@ -13,6 +13,13 @@ export const credentials = {
 	password
 } as const;
 export const registerUser = { $$strict: true, username, password: newPassword } as const;
+/** What the registration's saga stores, and what its branches are called with. */
+export const registrationOfUser = {
+	$$strict: true,
+	username,
+	password_hash: text({ minChars: 1, maxChars: 255 })
+} as const;
+export const userById = { $$strict: true, user_id: id } as const;
 export const refreshSession = { $$strict: true, refresh_token: refreshToken } as const;
 export const changePassword = { $$strict: true, old_password: password, new_password: newPassword } as const;
 export const manyUsers = {
@@ -32,6 +39,13 @@ export const userResult = {
 	avatar: { type: "string" }
 } as const;
 export const registeredResult = { user_id: id } as const;
+/** A registration that takes longer than a request may: where it stands is told under `/v1/saga/:gid`. */
+export const pendingResult = { gid: { type: "string" }, status: { type: "enum", values: ["pending"] } } as const;
+export const sagaResult = {
+	gid: { type: "string" },
+	status: { type: "enum", values: ["pending", "succeed", "failed"] },
+	reason: { type: "string", nullable: true }
+} as const;
 export const tokensResult = {
 	user_id: id,
 	token: { type: "string" },
@@ -41,6 +55,10 @@ export const tokensResult = {
 
 export type Credentials = Infer<typeof credentials>;
 export type RegisterUser = Infer<typeof registerUser>;
+export type Registration = Infer<typeof registrationOfUser>;
+export type UserById = Infer<typeof userById>;
+export type Registered = Infer<typeof registeredResult>;
+export type PendingRegistration = Infer<typeof pendingResult>;
 export type RefreshSession = Infer<typeof refreshSession>;
 export type ChangePassword = Infer<typeof changePassword>;
 export type ManyUsers = Infer<typeof manyUsers>;
@@ -61,14 +79,42 @@ export function usernameKey(username: string): string {
 
 export const userError = errorTable({
 	USERNAME_TAKEN: [409, "User already exists"],
+	REGISTRATION_FAILED: [409, "The registration was taken back"],
+	IDEMPOTENCY_KEY_REUSED: [422, "This Idempotency-Key was used with other parameters"],
 	WRONG_CREDENTIALS: [401, "Authorization failed"],
 	REFRESH_REFUSED: [401, "Authorization failed"],
 	USER_NOT_FOUND: [404, "User not found"]
 });
 
+interface SagaTarget {
+	gid: string;
+}
+
+interface Why {
+	reason: string;
+}
+
+interface SagaFilter {
+	status?: "submitted" | "aborting" | "succeed" | "failed";
+	attention?: boolean;
+	limit?: number;
+}
+
 declare module "../../lib/call.ts" {
 	interface Actions {
-		"user.register": { params: RegisterUser; result: Infer<typeof registeredResult> };
+		"user.register": { params: RegisterUser; result: Registered | PendingRegistration };
+		/** The registration's branches: a PENDING user that nobody sees, an ACTIVE one, and the ways back. */
+		"user.reserve": { params: Registration; result: UserById };
+		"user.release": { params: Registration; result: undefined };
+		"user.activate": { params: UserById; result: undefined };
+		"user.deactivate": { params: UserById; result: undefined };
+		/** The sagas that this service owns; see mixins/saga. */
+		"user.saga.outcome": { params: SagaTarget; result: Infer<typeof sagaResult> };
+		"user.saga.list": { params: SagaFilter; result: { sagas: object[] } };
+		"user.saga.get": { params: SagaTarget; result: object };
+		"user.saga.retry": { params: SagaTarget & Why; result: null };
+		"user.saga.skip": { params: SagaTarget & Why & { step: string }; result: null };
+		"user.saga.fail": { params: SagaTarget & Why; result: null };
 		"user.check": { params: Credentials; result: { user_id: number } };
 		"user.login": { params: Credentials; result: Tokens };
 		"user.refresh": { params: RefreshSession; result: Tokens };

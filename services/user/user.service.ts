@@ -3,12 +3,14 @@ import type { Context, ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
 import { broadcast } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
-import { fieldError } from "../../lib/errors.ts";
+import { fieldError, hasType } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
+import { type ParticipantMethods, ParticipantMixin } from "../../mixins/saga/participant.mixin.ts";
+import { type SagaMethods, SagaMixin } from "../../mixins/saga/saga.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { sessionModel } from "../../models/session.model.ts";
 import { userModel } from "../../models/user.model.ts";
@@ -16,10 +18,11 @@ import * as contract from "./user.contract.ts";
 import { userError } from "./user.contract.ts";
 import { present, refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
 import { hashPassword, type PasswordCheck, passwordCheck } from "./user.passwords.ts";
+import { answerOf, gidOfKey, registration } from "./user.registration.ts";
 import { type SessionStore, type SessionTable, sessionStore } from "./user.sessions.ts";
 import { type UserSecret, type UserStore, type UserTable, userStore } from "./user.store.ts";
 
-interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }> {
+interface UserMethods extends DbMethods<{ user: UserTable; session: SessionTable }>, SagaMethods, ParticipantMethods {
 	userOfCredentials(credentials: contract.Credentials): Promise<UserSecret>;
 	hashOfNewPassword(field: string, password: string): Promise<string>;
 	openSession(user: UserSecret): Promise<contract.Tokens>;
@@ -40,6 +43,9 @@ interface UserVars {
 	passwordMatches: PasswordCheck;
 }
 
+/** How long a registration may keep its request waiting, in milliseconds. */
+const REGISTRATION_WAIT_MS = 2_000;
+
 const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
@@ -49,7 +55,9 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			models: [sessionModel],
 			migrator: migratorOf("user"),
 			url: () => databaseUrl(env(), "user")
-		})
+		}),
+		ParticipantMixin(),
+		SagaMixin({ definitions: [registration], actor: operatorOf })
 	],
 	settings: { fields: ["id", "username", "avatar"] },
 
@@ -62,11 +70,57 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 
 		register: {
 			params: contract.registerUser,
-			async handler(ctx: Context<contract.RegisterUser>) {
+			async handler(ctx: Context<contract.RegisterUser, Meta>) {
 				const { username, password } = ctx.params;
-				const passwordHash = await this.hashOfNewPassword("password", password);
-				const user = await this.users.insert(username, passwordHash);
-				return { user_id: user.id };
+				const key = ctx.meta.idempotency_key;
+				const password_hash = await this.hashOfNewPassword("password", password);
+				const saga = await this.sagas
+					.run(registration, {
+						gid: key && gidOfKey(key),
+						payload: { username, password_hash },
+						// A hash is another one each time.
+						fingerprint: { username },
+						wait: REGISTRATION_WAIT_MS,
+						ctx
+					})
+					.catch(error => {
+						throw hasType(error, "SAGA_OTHER_PAYLOAD") ? userError("IDEMPOTENCY_KEY_REUSED") : error;
+					});
+				const isSame = saga.isNew || (await this.passwordMatches(saga.payload.password_hash, password));
+				if (!isSame) throw userError("IDEMPOTENCY_KEY_REUSED");
+				return answerOf(saga);
+			}
+		},
+
+		reserve: {
+			visibility: "public",
+			params: contract.registrationOfUser,
+			handler(ctx: Context<contract.Registration>) {
+				return this.branch(ctx, transaction => this.users.reserve(ctx.params, transaction));
+			}
+		},
+
+		release: {
+			visibility: "public",
+			params: contract.registrationOfUser,
+			handler(ctx: Context<contract.Registration>) {
+				return this.branch(ctx, transaction => this.users.release(ctx.params, transaction));
+			}
+		},
+
+		activate: {
+			visibility: "public",
+			params: contract.userById,
+			handler(ctx: Context<contract.UserById>) {
+				return this.branch(ctx, tx => this.users.setStatus(ctx.params.user_id, "ACTIVE", tx));
+			}
+		},
+
+		deactivate: {
+			visibility: "public",
+			params: contract.userById,
+			handler(ctx: Context<contract.UserById>) {
+				return this.branch(ctx, tx => this.users.setStatus(ctx.params.user_id, "PENDING", tx));
 			}
 		},
 
@@ -226,6 +280,11 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		this.passwordMatches = await passwordCheck();
 	}
 };
+
+/** Who intervenes in a saga. */
+function operatorOf({ meta, nodeID }: { meta: Meta; nodeID: string | null }): string {
+	return meta.user ? `user ${meta.user.id}` : `node ${nodeID}`;
+}
 
 /** What a session's row holds of a refresh token. */
 function renewal(token: string) {

@@ -1,7 +1,7 @@
 import { type Model, type ModelStatic, type Transaction, UniqueConstraintError } from "sequelize";
 import type { Role } from "../../lib/identity.ts";
 import type { UserCreation, UserRow } from "../../models/user.model.ts";
-import { userError, usernameKey } from "./user.contract.ts";
+import { type Registration, type UserById, userError, usernameKey } from "./user.contract.ts";
 import type { StoredUser } from "./user.domain.ts";
 
 /** A user and the hash of the password that is good now. */
@@ -16,18 +16,33 @@ const PUBLIC = ["id", "username", "avatar"];
 export type UserTable = ModelStatic<Model<UserRow, UserCreation> & UserRow>;
 export type UserStore = ReturnType<typeof userStore>;
 
-/** The user table as plain objects; password hashes leave it through `passwordOf*` only. */
+/**
+ * The user table as plain objects; password hashes leave it through `passwordOf*` only. The model's default scope leaves
+ * PENDING users out of everything that is not `unscoped`.
+ */
 export function userStore(users: UserTable) {
 	return {
-		/** @throws USERNAME_TAKEN where the unique index says so: looking first would leave room for a race */
-		async insert(username: string, passwordHash: string): Promise<{ id: number }> {
+		/** Stores a PENDING user. @throws USERNAME_TAKEN where the unique index says so: looking first would leave a gap */
+		async reserve({ username, password_hash }: Registration, transaction: Transaction): Promise<UserById> {
+			const row = { username, username_key: usernameKey(username), password_hash, status: "PENDING" as const };
 			try {
-				const user = await users.create({ username, username_key: usernameKey(username), password_hash: passwordHash });
-				return { id: user.get("id") };
+				const user = await users.create(row, { transaction });
+				return { user_id: user.get("id") };
 			} catch (error) {
 				if (error instanceof UniqueConstraintError) throw userError("USERNAME_TAKEN");
 				throw error;
 			}
+		},
+
+		/** Removes a PENDING user, whose name is free then. */
+		async release({ username }: Registration, transaction: Transaction): Promise<void> {
+			const where = { username_key: usernameKey(username), status: "PENDING" };
+			await users.unscoped().destroy({ where, transaction });
+		},
+
+		/** Makes a user one that others see and that can log in, or takes that back. */
+		async setStatus(id: number, status: UserRow["status"], transaction: Transaction): Promise<void> {
+			await users.unscoped().update({ status }, { where: { id }, transaction });
 		},
 
 		passwordOfName(username: string): Promise<UserSecret | null> {

@@ -16,7 +16,7 @@ import { openTerminal } from "../support/terminal.ts";
 useEnvironment();
 const servers = await requireServers("nats", "etcd", "mariadb", "redis");
 
-describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB", { skip: servers.skip }, () => {
+describe("The mesh: api, user, points and two note processes on NATS, etcd and MariaDB", { skip: servers.skip }, () => {
 	const dataDir = mkdtempSync(join(tmpdir(), "notemesh-mesh-"));
 	let mesh: LocalMesh;
 	let client: Client;
@@ -29,6 +29,7 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 			mesh.startNode("user", "user-1"),
 			mesh.startNode("note", "note-1"),
 			mesh.startNode("note", "note-2"),
+			mesh.startNode("points", "points-1"),
 			mesh.startNode("api", "api-1")
 		]);
 		noteNode = node;
@@ -46,7 +47,14 @@ describe("The mesh: api, user and two note processes on NATS, etcd and MariaDB",
 		const actual = await conversation(client, "lorain");
 		assert.deepEqual(actual, expected);
 
-		const said = new Set(actual.map(({ request }) => request.replace(/<note_id \d+>/, ":note_id").replace(/\?.*/, "")));
+		const said = new Set(
+			actual.map(({ request }) =>
+				request
+					.replace(/<note_id \d+>/, ":note_id")
+					.replace(/saga\/(<gid>|unknown)/, "saga/:gid")
+					.replace(/\?.*/, "")
+			)
+		);
 		const unsaid = routes.map(({ method, path }) => `${method} ${path}`).filter(route => !said.has(route));
 		assert.deepEqual(unsaid, [], "routes that the conversation leaves out");
 	});

@@ -59,6 +59,9 @@ describe("npm start", () => {
 		await terminal.waitFor(/notemesh \$/);
 		await terminal.type("notes lorain", /1 notes of lorain/);
 		await terminal.type("call user.find", /username: 'lorain'/);
+		await terminal.type("saga list --status succeed", /1 sagas of user[\s\S]*user\.registration/);
+		await terminal.type("saga show nobody", /No saga is called "nobody"/);
+		await terminal.type("saga retry", /saga skip <gid> <step> <reason/);
 		assert.equal(await terminal.leave("exit"), 0);
 	});
 

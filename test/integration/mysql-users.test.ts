@@ -9,7 +9,8 @@ import { requireServers } from "../support/servers.ts";
 const passwords = {
 	DB_MIGRATE_PASSWORD: "migrate-secret",
 	DB_USER_PASSWORD: "user-secret",
-	DB_NOTE_PASSWORD: "it's\\"
+	DB_NOTE_PASSWORD: "it's\\",
+	DB_POINTS_PASSWORD: "points-secret"
 };
 
 /** The SQL that the script would give to the server, from the environment that the container has. */

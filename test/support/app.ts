@@ -14,6 +14,7 @@ type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void
 export interface AppServices {
 	user?: ServiceSchema | null;
 	note?: ServiceSchema | null;
+	points?: ServiceSchema | null;
 }
 
 export interface App {
@@ -41,7 +42,7 @@ export function quiet(options: BrokerOptions = {}): BrokerOptions {
 	return { logger: false, metrics: false, validator: new DiscreetValidator(), ...quick, ...options } as BrokerOptions;
 }
 
-/** Starts api, user and note in one broker on SQLite, and stops them after the test. */
+/** Starts api, user, note and points in one broker on SQLite, and stops them after the test. */
 export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
 	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 10_000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
@@ -115,11 +116,12 @@ async function realService(name: string): Promise<ServiceSchema> {
 	return (await import(`../../services/${name}/${name}.service.ts`)).default;
 }
 
-async function schemas({ user, note }: AppServices): Promise<ServiceSchema[]> {
+async function schemas({ user, note, points }: AppServices): Promise<ServiceSchema[]> {
 	const api = await realService("api");
 	const chosen = await Promise.all([
 		user === undefined ? realService("user") : user,
-		note === undefined ? realService("note") : note
+		note === undefined ? realService("note") : note,
+		points === undefined ? realService("points") : points
 	]);
 	return [api, ...chosen.filter(schema => schema !== null)];
 }

@@ -1,3 +1,4 @@
+import { gidOfKey } from "../../services/user/user.registration.ts";
 import type { Answer, Client, RequestOptions } from "./client.ts";
 
 /** One request and its answer, with what differs from run to run (ids, times, tokens) taken out. */
@@ -40,7 +41,12 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 
 	const credentials = { username: name, password: "123456" };
 	await say("POST", "/v1/user/register", { json: { ...credentials, password: "1" } });
-	await say("POST", "/v1/user/register", { form: credentials });
+	const headers = { "Idempotency-Key": `key of ${name}`.replaceAll(" ", "-") };
+	await say("POST", "/v1/user/register", { form: credentials, headers });
+	await say("POST", "/v1/user/register", { form: credentials, headers });
+	await say("POST", "/v1/user/register", { form: { ...credentials, password: "another" }, headers });
+	await say("POST", "/v1/user/register", { form: { ...credentials, username: "another" }, headers });
+	await say("POST", "/v1/user/register", { form: credentials, headers: { "Idempotency-Key": "two words" } });
 	await say("POST", "/v1/user/register", { json: { ...credentials, username: name.toUpperCase() } });
 	await say("POST", "/v1/user/login", { json: { ...credentials, password: "wrong!" } });
 	const login = await say("POST", "/v1/user/login", { form: credentials });
@@ -48,6 +54,16 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 	const token = refreshed.body.token as string;
 	await say("GET", "/v1/user/me", { token });
 	await say("GET", "/v1/user/me");
+
+	await say("GET", "/v1/points", { token });
+	await say("GET", "/v1/points/history", { token });
+	await say("GET", "/v1/points/history?limit=0", { token });
+	await say("GET", "/v1/points/history?cursor=x", { token });
+	await say("GET", `/v1/saga/${gidOfKey(headers["Idempotency-Key"])}`);
+	await say("GET", "/v1/saga/unknown");
+	for (const path of ["/v1/admin/saga", "/v1/admin/saga/unknown"]) await say("GET", path, { token });
+	for (const verb of ["retry", "skip", "fail"])
+		await say("POST", `/v1/admin/saga/unknown/${verb}`, { token, json: { reason: "why not", step: "points" } });
 
 	const titles = ["Shopping", "École d'été", "100%_\\", "שלום 👋", "<script>alert(1)</script>"];
 	const ids: number[] = [];
@@ -96,7 +112,8 @@ class Numbers {
 		return text
 			.replace(/"(token|refresh_token|next_cursor)":"[^"]+"/g, (_, key) => `"${key}":"<${key}>"`)
 			.replace(/"(expire|create_time|update_time)":("[^"]+"|\d+)/g, (_, key) => `"${key}":<time>`)
-			.replace(/"(note_id|user_id)":(\d+)/g, (_, key, id) => `"${key}":${this.#numbered(key, id)}`)
+			.replace(/"(note_id|user_id|entry_id)":(\d+)/g, (_, key, id) => `"${key}":${this.#numbered(key, id)}`)
+			.replace(/register-[\w-]{43}/g, "<gid>")
 			.replace(/(\/v1\/note\/)(\d+)/g, (_, path, id) => `${path}${this.#numbered("note_id", id)}`)
 			.replace(/(cursor=)[^&]+/g, "$1<cursor>");
 	}

@@ -31,7 +31,8 @@ const ours = services.filter(([, service]) => service.build);
 const example = parseEnv(readFileSync(".env.example", "utf8"));
 const secrets = {
 	...{ DB_ROOT_PASSWORD: "root-secret", DB_MIGRATE_PASSWORD: "migrate-secret" },
-	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", JWT_KEYS: `k1:${"x".repeat(32)}` }
+	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", DB_POINTS_PASSWORD: "points-secret" },
+	JWT_KEYS: `k1:${"x".repeat(32)}`
 };
 
 /** Compose's interpolation, as far as the file uses it: `${NAME:-default}` and `${NAME:?message}`. */
@@ -59,7 +60,7 @@ describe("docker-compose.yml", () => {
 	});
 
 	it("starts what the mesh is made of, note twice", () => {
-		const names = ["api", "etcd", "jaeger", "migrate", "mysql", "nats", "note", "redis", "user"];
+		const names = ["api", "etcd", "jaeger", "migrate", "mysql", "nats", "note", "points", "redis", "user"];
 		assert.deepEqual(services.map(([name]) => name).sort(), names);
 		assert.equal(file.services.note?.deploy.replicas, 2);
 	});
@@ -95,7 +96,7 @@ describe("docker-compose.yml", () => {
 			started.add(name);
 		};
 		start("api", []);
-		assert.deepEqual([...started], ["mysql", "migrate", "nats", "etcd", "user", "note", "redis", "api"]);
+		assert.deepEqual([...started], ["mysql", "migrate", "nats", "etcd", "user", "note", "points", "redis", "api"]);
 	});
 
 	it("publishes ports on this machine only", () => {
@@ -151,6 +152,7 @@ describe("docker-compose.yml", () => {
 			api: [],
 			user: ["user-secret"],
 			note: ["note-secret"],
+			points: ["points-secret"],
 			migrate: ["migrate-secret"]
 		});
 	});

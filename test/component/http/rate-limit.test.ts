@@ -55,7 +55,7 @@ for (const start of [startApp, startSplitApp])
 			for (const path of ["register", "login", "refresh"])
 				assertLimited(await client.send("POST", `/v1/user/${path}`, { json }), LOGIN_LIMIT);
 
-			// All six counted as requests, too.
+			// They count towards the limit of all requests too.
 			assertCounted(await client.send("GET", "/ping"), LIMIT, LIMIT - 7);
 		});
 

@@ -1,0 +1,104 @@
+import type { Saga } from "./definition.ts";
+import type { SagaEngine } from "./engine.ts";
+import type { SagaState } from "./state.ts";
+import type { SagaStore } from "./store.ts";
+
+/** Settings of the coordinator. */
+export interface CoordinatorOptions {
+	/** Milliseconds between two looks for due sagas, give or take a quarter. */
+	pollInterval: number;
+	/** How many sagas one look takes, and how many taken ones this process drives at a time. */
+	batch: number;
+}
+
+export interface CoordinatorParts {
+	engine: Pick<SagaEngine, "claim" | "drive" | "stop">;
+	store: Pick<SagaStore, "due">;
+	definitions: readonly Saga[];
+	options: CoordinatorOptions;
+	/** Wraps each drive; a place for a span. */
+	around(saga: SagaState, drive: () => Promise<void>): Promise<void>;
+	/** Told how late a saga was found, in milliseconds. */
+	onLate(late: number): void;
+	onError(error: unknown): void;
+}
+
+/** Drives this process's sagas: those it begins, and those that nobody drives. Any number of them may run at once. */
+export class Coordinator {
+	readonly #parts: CoordinatorParts;
+	readonly #drives = new Set<Promise<void>>();
+	#timer: NodeJS.Timeout | undefined;
+	#taken = 0;
+	#due = Number.POSITIVE_INFINITY;
+	#looking = false;
+	#stopped = true;
+
+	constructor(parts: CoordinatorParts) {
+		this.#parts = parts;
+	}
+
+	/** Begins to look for due sagas. */
+	start(): void {
+		this.#stopped = false;
+		this.nudge(0);
+	}
+
+	/** Lets drives give their sagas back and waits for them; a drive waits for its call at most. */
+	async stop(): Promise<void> {
+		this.#stopped = true;
+		clearTimeout(this.#timer);
+		this.#parts.engine.stop();
+		await Promise.all(this.#drives);
+	}
+
+	/** Looks for due sagas no later than in `wait` milliseconds. */
+	nudge(wait: number): void {
+		const at = performance.now() + wait;
+		if (this.#stopped || at >= this.#due) return;
+		clearTimeout(this.#timer);
+		this.#due = at;
+		this.#timer = setTimeout(() => this.#look(), wait);
+	}
+
+	/** Drives a saga that this process owns. Never rejects: what went wrong is told, and somebody takes the saga over. */
+	drive(saga: SagaState): Promise<void> {
+		const { engine, around, onError } = this.#parts;
+		const drive = around(saga, () => engine.drive(saga))
+			.catch(onError)
+			.finally(() => this.#drives.delete(drive));
+		this.#drives.add(drive);
+		return drive;
+	}
+
+	async #look(): Promise<void> {
+		this.#due = Number.POSITIVE_INFINITY;
+		// One look at a time: a slow database must not pile them up.
+		if (this.#looking) return this.nudge(this.#parts.options.pollInterval);
+		this.#looking = true;
+		try {
+			if (await this.#takeDue()) this.nudge(0);
+		} catch (error) {
+			this.#parts.onError(error);
+		} finally {
+			this.#looking = false;
+			this.nudge(this.#parts.options.pollInterval * (0.75 + Math.random() / 2));
+		}
+	}
+
+	/** @returns whether there may be more */
+	async #takeDue(): Promise<boolean> {
+		const { engine, store, definitions, options, onLate } = this.#parts;
+		const room = options.batch - this.#taken;
+		if (room <= 0) return false;
+		const due = await store.due(definitions, room);
+		for (const { gid, epoch, late } of due) {
+			if (this.#stopped) return false;
+			const saga = await engine.claim({ gid, epoch });
+			if (!saga) continue;
+			onLate(Number(late));
+			this.#taken++;
+			this.drive(saga).finally(() => this.#taken--);
+		}
+		return due.length === room;
+	}
+}

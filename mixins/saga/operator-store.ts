@@ -1,0 +1,111 @@
+import { QueryTypes } from "sequelize";
+import type { Database } from "./database.ts";
+import type { Saga } from "./definition.ts";
+import { fence, type Note } from "./fence.ts";
+import { readEvents, readSagas, type SagaEvent } from "./rows.ts";
+import type { SagaState, SagaStatus } from "./state.ts";
+
+/** What to list. */
+export interface ListFilter {
+	status?: SagaStatus;
+	/** Only those that ask for a person. */
+	attention?: boolean;
+	limit: number;
+}
+
+/** What the gauges show. */
+export interface Standing {
+	unfinished: number;
+	needingAttention: number;
+	/** Age of the oldest unfinished saga, in milliseconds; 0 where there is none. */
+	oldest: number;
+}
+
+export type OperatorStore = ReturnType<typeof operatorStore>;
+
+/** What an operator, the metrics and the retention job do to the saga tables. Writes go through the same fence. */
+export function operatorStore({ db, transaction: inTransaction }: Database) {
+	const { clock, change, fenced, touch, note } = fence({ db });
+
+	return {
+		events: (gid: string): Promise<SagaEvent[]> => readEvents(db, gid),
+
+		/** The newest sagas first. */
+		list({ status, attention = false, limit }: ListFilter): Promise<SagaState[]> {
+			const conditions = [status ? "status = $status" : "1 = 1", ...(attention ? ["needs_attention = 1"] : [])];
+			const bind = status ? { status } : {};
+			const tail = `ORDER BY created_at DESC, gid LIMIT ${limit}`;
+			return readSagas(db, clock, { where: conditions.join(" AND "), bind, tail });
+		},
+
+		/** Makes a step done in the direction that the saga goes, without a call. @throws Fenced where it is not open */
+		skip(saga: SagaState, step: string, by: Note): Promise<void> {
+			const column = saga.status === "submitted" ? "action_status" : "compensate_status";
+			return inTransaction(async transaction => {
+				await touch(saga, transaction, ", needs_attention = 0");
+				await fenced(
+					saga.gid,
+					`UPDATE saga_step SET ${column} = 'skipped', attempts = 0, retry_at = NULL
+					WHERE gid = $gid AND name = $step AND epoch = $epoch AND ${column} = 'prepared'`,
+					{ epoch: saga.epoch, step },
+					transaction
+				);
+				await note(saga, by, transaction);
+			});
+		},
+
+		/** Lets waiting steps be tried at once. */
+		hurry(saga: SagaState, by: Note): Promise<void> {
+			return inTransaction(async transaction => {
+				await touch(saga, transaction);
+				const mine = { gid: saga.gid, epoch: saga.epoch };
+				await change("UPDATE saga_step SET retry_at = NULL WHERE gid = $gid AND epoch = $epoch", mine, transaction);
+				await note(saga, by, transaction);
+			});
+		},
+
+		/** Ends a saga as failed with compensations left undone. */
+		giveUp(saga: SagaState, by: Note): Promise<void> {
+			return inTransaction(async transaction => {
+				await touch(saga, transaction, `, status = 'failed', needs_attention = 0, finished_at = ${clock.now}`);
+				await note(saga, by, transaction);
+			});
+		},
+
+		/** Marks sagas that are long due and that this node has no definition for. @returns how many it marked */
+		park(known: readonly Saga[], overdue: number): Promise<number> {
+			const mine = known.map(({ name, version }) => `(name = '${name}' AND version = ${version})`);
+			return change(
+				`UPDATE saga SET needs_attention = 1 WHERE status IN ('submitted', 'aborting') AND needs_attention = 0
+				AND next_run_at <= ${clock.after("$before")} AND NOT (${mine.join(" OR ") || "1 = 0"})`,
+				{ before: -overdue }
+			);
+		},
+
+		async standing(): Promise<Standing> {
+			const [row] = await db.query<Record<keyof Standing, number | string | null>>(
+				`SELECT COUNT(*) AS unfinished, SUM(needs_attention) AS needingAttention,
+					-MIN(${clock.until("created_at")}) AS oldest
+				FROM saga WHERE status IN ('submitted', 'aborting')`,
+				{ type: QueryTypes.SELECT }
+			);
+			const { unfinished = 0, needingAttention = 0, oldest = 0 } = row ?? {};
+			return { unfinished: Number(unfinished), needingAttention: Number(needingAttention), oldest: Number(oldest) };
+		},
+
+		/** Deletes sagas that finished longer ago than `age` milliseconds, a batch at a time. @returns how many */
+		async purge(age: number, batch: number): Promise<number> {
+			const rows = await db.query<{ gid: string }>(
+				`SELECT gid FROM saga WHERE finished_at < ${clock.after("$age")} LIMIT ${batch}`,
+				{ type: QueryTypes.SELECT, bind: { age: -age } }
+			);
+			if (rows.length === 0) return 0;
+			const gids = rows.map(({ gid }) => `'${gid}'`).join(", ");
+			await inTransaction(async transaction => {
+				for (const table of ["saga_event", "saga_step", "saga"])
+					await change(`DELETE FROM ${table} WHERE gid IN (${gids})`, {}, transaction);
+			});
+			return rows.length;
+		}
+	};
+}

@@ -1,0 +1,57 @@
+const STATUS = ["submitted", "aborting", "succeed", "failed"] as const;
+
+const gid = { type: "string", min: 1, max: 64 } as const;
+const reason = { type: "string", min: 1, max: 500 } as const;
+
+/** The parameters of the mixin's actions; a gateway may want them too. */
+export const sagaParams = {
+	list: {
+		$$strict: true,
+		status: { type: "enum", values: STATUS, optional: true },
+		attention: { type: "boolean", convert: true, optional: true },
+		limit: { type: "number", integer: true, min: 1, max: 500, convert: true, optional: true }
+	},
+	get: { $$strict: true, gid },
+	retry: { $$strict: true, gid, reason },
+	skip: { $$strict: true, gid, step: { type: "string", min: 1, max: 64 }, reason },
+	fail: { $$strict: true, gid, reason }
+} as const;
+
+const text = { type: "string" } as const;
+const time = { type: "string", nullable: true } as const;
+const why = { type: "object", nullable: true, props: { type: text, message: text } } as const;
+const count = { type: "number", integer: true } as const;
+
+const saga = {
+	gid: text,
+	name: text,
+	version: count,
+	status: { type: "enum", values: STATUS },
+	epoch: count,
+	owner: text,
+	reason: why,
+	needsAttention: { type: "boolean" },
+	parked: { type: "boolean" },
+	createdAt: text,
+	nextRunAt: text,
+	finishedAt: time,
+	steps: {
+		type: "array",
+		items: {
+			type: "object",
+			props: { name: text, action: text, compensation: text, attempts: count, lastError: why, finishedAt: time }
+		}
+	}
+} as const;
+
+/** What the reading actions answer, as far as clients should rely on it. */
+export const sagaResults = {
+	list: { sagas: { type: "array", items: { type: "object", props: saga } } },
+	get: {
+		...saga,
+		timeline: {
+			type: "array",
+			items: { type: "object", props: { at: text, what: text, step: time, actor: time, reason: time } }
+		}
+	}
+} as const;

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { ServiceBroker } from "moleculer";
+import PointsService from "../../services/points/points.service.ts";
+import { quiet, useEnvironment } from "../support/app.ts";
+
+useEnvironment();
+const broker = new ServiceBroker(quiet());
+before(() => {
+	broker.createService(PointsService);
+	return broker.start();
+});
+after(() => broker.stop());
+
+let users = 0;
+const branch = (op: "action" | "compensate", gid: string) => ({ meta: { saga: { gid, step: "points", op } } });
+const grant = (user_id: number, points: number, gid = `g-${user_id}`) =>
+	broker.call("points.grant", { user_id, points }, branch("action", gid));
+const revoke = (user_id: number, points: number, gid = `g-${user_id}`) =>
+	broker.call("points.revoke", { user_id, points }, branch("compensate", gid));
+const spend = (user_id: number, points: number, reference: string) =>
+	broker.call("points.spend", { user_id, points, reference });
+const as = (id: number) => ({ meta: { user: { id, role: "user", session_id: "s" } } });
+const balance = async (id: number) =>
+	((await broker.call("points.balance", undefined, as(id))) as { balance: number }).balance;
+
+interface Page {
+	entries: { entry_id: number; kind: string; points: number; balance: number }[];
+	next_cursor: string | null;
+}
+const history = (id: number, params: object = {}) => broker.call("points.history", params, as(id)) as Promise<Page>;
+
+describe("Points", () => {
+	it("are granted once, however often the saga asks", async () => {
+		const user = ++users;
+		await Promise.all([grant(user, 10), grant(user, 10), grant(user, 10)]);
+		assert.deepEqual(await grant(user, 10), { balance: 10 });
+		assert.equal(await balance(user), 10);
+		assert.equal((await history(user)).entries.length, 1);
+	});
+
+	it("are taken back once, and both stay in the ledger", async () => {
+		const user = ++users;
+		await grant(user, 10);
+		await revoke(user, 10);
+		await revoke(user, 10);
+		assert.equal(await balance(user), 0);
+		const { entries } = await history(user);
+		assert.deepEqual(
+			entries.map(({ kind, points, balance }) => [kind, points, balance]),
+			[
+				["revoke", -10, 0],
+				["grant", 10, 10]
+			]
+		);
+	});
+
+	it("that were never granted are not taken back, and a grant that comes later is refused", async () => {
+		const user = ++users;
+		await revoke(user, 10);
+		await assert.rejects(grant(user, 10), { type: "SAGA_FAILURE" });
+		assert.equal(await balance(user), 0);
+	});
+
+	it("that were spent can not be taken back: the saga asks for a person", async () => {
+		const user = ++users;
+		await grant(user, 10);
+		await spend(user, 8, "a");
+		await assert.rejects(revoke(user, 10), { type: "POINTS_INSUFFICIENT" });
+		assert.equal(await balance(user), 2);
+	});
+
+	it("of 50 who spend 3 of 100 points together, exactly 33 do", async () => {
+		const user = ++users;
+		await grant(user, 100);
+		const spends = await Promise.allSettled(Array.from({ length: 50 }, (_, i) => spend(user, 3, `order-${i}`)));
+		const refused = spends.filter(({ status }) => status === "rejected") as PromiseRejectedResult[];
+		assert.equal(refused.length, 17);
+		for (const { reason } of refused) assert.equal(reason.type, "POINTS_INSUFFICIENT");
+		assert.equal(await balance(user), 1);
+		const { entries } = await history(user, { limit: 100 });
+		assert.equal(
+			entries.reduce((sum, { points }) => sum + points, 0),
+			1
+		);
+		assert.ok(entries.every(entry => entry.balance >= 0));
+	});
+
+	it("of 20 who spend under one reference together, one does, and all get its answer", async () => {
+		const user = ++users;
+		await grant(user, 10);
+		const answers = await Promise.all(Array.from({ length: 20 }, () => spend(user, 4, "order")));
+		for (const answer of answers) assert.deepEqual(answer, { balance: 6 });
+		await assert.rejects(spend(user, 5, "order"), { type: "POINTS_REFERENCE_USED" });
+		assert.equal(await balance(user), 6);
+	});
+
+	it("are shown page by page, newest first, to their owner only", async () => {
+		const user = ++users;
+		await grant(user, 100);
+		for (const reference of ["a", "b", "c"]) await spend(user, 1, reference);
+		const first = await history(user, { limit: 3 });
+		assert.deepEqual(
+			first.entries.map(({ balance }) => balance),
+			[97, 98, 99]
+		);
+		const second = await history(user, { limit: 3, cursor: first.next_cursor });
+		assert.deepEqual(
+			second.entries.map(({ balance }) => balance),
+			[100]
+		);
+		assert.equal(second.next_cursor, null);
+		assert.deepEqual((await history(++users)).entries, []);
+	});
+
+	it("of a user without an account are none", async () => assert.equal(await balance(++users), 0));
+
+	for (const [what, params] of [
+		["no points", { points: 0 }],
+		["negative points", { points: -5 }],
+		["a fraction", { points: 1.5 }],
+		["too many", { points: 1_000_001 }],
+		["an unknown field", { points: 1, balance: 5 }],
+		["an empty reference", { points: 1, reference: "" }]
+	] as [string, object][])
+		it(`refuse to be spent with ${what}`, () =>
+			assert.rejects(broker.call("points.spend", { user_id: 1, reference: "r", ...params }), {
+				type: "VALIDATION_ERROR"
+			}));
+
+	for (const action of ["create", "insert", "update", "remove"])
+		it(`have no generic '${action}'`, () =>
+			assert.rejects(broker.call(`points.${action}`), { type: "SERVICE_NOT_FOUND" }));
+});

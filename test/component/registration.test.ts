@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Service, ServiceSchema } from "moleculer";
+import { QueryTypes } from "sequelize";
+import { databaseUrl, env } from "../../lib/env.ts";
+import { acquire } from "../../mixins/db/connection.ts";
+import type { SagaMethods } from "../../mixins/saga/saga.mixin.ts";
+import { conversation } from "../../mixins/saga/testing.ts";
+import { registration } from "../../services/user/user.registration.ts";
+import { type App, startApp, useEnvironment } from "../support/app.ts";
+import { until } from "../support/sagas.ts";
+
+useEnvironment();
+
+const credentials = (username: string) => ({ username, password: "correct horse" });
+const register = (app: App, username: string, headers: Record<string, string> = {}) =>
+	app.client.send("POST", "/v1/user/register", { json: credentials(username), headers });
+
+async function rows(service: string, sql: string): Promise<Record<string, unknown>[]> {
+	const { sequelize, release } = acquire(databaseUrl(env(), service));
+	try {
+		return await sequelize.query(sql, { type: QueryTypes.SELECT });
+	} finally {
+		await release();
+	}
+}
+
+const usersCalled = (name: string) => rows("user", `SELECT status FROM users WHERE username = '${name}'`);
+const pointsOf = async (app: App, username: string) => {
+	const login = await app.client.send("POST", "/v1/user/login", { json: credentials(username) });
+	const points = await app.client.send("GET", "/v1/points", { token: login.body.token as string });
+	return (points.body.data as { balance: number }).balance;
+};
+
+/** A points service whose grant does something else. */
+const pointsThat = (grant: () => unknown, revoke: () => unknown = () => null): ServiceSchema => ({
+	name: "points",
+	actions: { grant, revoke }
+});
+
+describe("The definition of a registration", () => {
+	const payload = { username: "ann", password_hash: "x" };
+	it("reserves, grants ten points and activates", () =>
+		conversation(registration, payload)
+			.expect("user.reserve", payload)
+			.reply({ user_id: 7 })
+			.expect("points.grant", { user_id: 7, points: 10 })
+			.reply({ balance: 10 })
+			.expect("user.activate", { user_id: 7 })
+			.reply()
+			.ends("succeed"));
+	it("takes the points and the user back, in this order, when it can not be activated", () =>
+		conversation(registration, payload)
+			.expect("user.reserve")
+			.reply({ user_id: 7 })
+			.expect("points.grant")
+			.reply({ balance: 10 })
+			.expect("user.activate")
+			.refuse("no")
+			.expect("user.deactivate", { user_id: 7 })
+			.reply()
+			.expect("points.revoke", { user_id: 7, points: 10 })
+			.reply()
+			.expect("user.release", payload)
+			.reply()
+			.ends("failed", "no"));
+	it("ends at once for a name that is taken", () =>
+		conversation(registration, payload)
+			.expect("user.reserve")
+			.refuse("taken")
+			.expect("user.release", payload)
+			.reply()
+			.ends("failed", "taken"));
+});
+
+describe("Registration", () => {
+	it("answers 201 for a user that can log in and has ten points", async t => {
+		const app = await startApp(t);
+		const answer = await register(app, "ann");
+		assert.equal(answer.status, 201);
+		assert.equal(answer.headers.location, "/v1/user/me");
+		assert.equal(await pointsOf(app, "ann"), 10);
+	});
+
+	it("of 10 requests for one name together, one gets it and nine 409, and ten points are there", async t => {
+		const app = await startApp(t);
+		const answers = await Promise.all(Array.from({ length: 10 }, () => register(app, "race")));
+		assert.deepEqual(answers.map(({ status }) => status).sort(), [201, ...Array(9).fill(409)]);
+		assert.ok(answers.filter(({ status }) => status === 409).every(({ body }) => body.code === 10003));
+		assert.equal(await pointsOf(app, "race"), 10);
+	});
+
+	it("under one Idempotency-Key is done once, however often it is sent", async t => {
+		const app = await startApp(t);
+		const headers = { "Idempotency-Key": "b2c1" };
+		const answers = await Promise.all(Array.from({ length: 5 }, () => register(app, "once", headers)));
+		assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([201]));
+		assert.equal(new Set(answers.map(({ text }) => text)).size, 1);
+		assert.equal(await pointsOf(app, "once"), 10);
+	});
+
+	it("under a used Idempotency-Key is refused with another name or another password", async t => {
+		const app = await startApp(t);
+		const headers = { "Idempotency-Key": "b2c2" };
+		assert.equal((await register(app, "keyed", headers)).status, 201);
+		assert.equal((await register(app, "other", headers)).status, 422);
+		const json = { ...credentials("keyed"), password: "another password" };
+		assert.equal((await app.client.send("POST", "/v1/user/register", { json, headers })).status, 422);
+	});
+
+	it("R11: shows a PENDING user to nobody, and answers 202 with a place to ask while it is not complete", async t => {
+		const app = await startApp(t, { points: null });
+		const answer = await register(app, "pending");
+		assert.equal(answer.status, 202);
+		const { gid, status } = answer.body.data as { gid: string; status: string };
+		assert.deepEqual([status, answer.headers.location], ["pending", `/v1/saga/${gid}`]);
+		assert.deepEqual(await usersCalled("pending"), [{ status: "PENDING" }]);
+
+		const login = await app.client.send("POST", "/v1/user/login", { json: credentials("pending") });
+		assert.equal(login.status, 401);
+		assert.deepEqual(await app.broker.call("user.find", { query: { username: "pending" } }), []);
+		const [{ id } = { id: 0 }] = await rows("user", "SELECT id FROM users WHERE username = 'pending'");
+		assert.deepEqual(await app.broker.call("user.mget", { user_ids: [id] }), []);
+		assert.equal((await register(app, "pending")).status, 409, "the name is reserved");
+
+		const { default: points } = await import("../../services/points/points.service.ts");
+		app.broker.createService(points);
+		await until("the registration is complete", async () => {
+			const { body } = await app.client.send("GET", `/v1/saga/${gid}`);
+			return (body.data as { status: string }).status === "succeed";
+		});
+		assert.equal(await pointsOf(app, "pending"), 10);
+	});
+
+	it("that is rolled back answers 409, leaves no user and frees the name", async t => {
+		let open = false;
+		const refuse = () => {
+			if (!open) throw Object.assign(new Error("closed"), { code: 409, type: "POINTS_CLOSED" });
+			return { balance: 10 };
+		};
+		const app = await startApp(t, { points: pointsThat(refuse) });
+		const answer = await register(app, "freed", { "Idempotency-Key": "b2c3" });
+		assert.deepEqual([answer.status, answer.body.code], [409, 10008]);
+		assert.deepEqual(await usersCalled("freed"), []);
+		const { body } = await app.client.send("GET", `/v1/saga/${await gidOf("b2c3")}`);
+		const { status, reason } = body.data as { status: string; reason: string };
+		assert.deepEqual([status, reason], ["failed", "POINTS_CLOSED"]);
+
+		open = true;
+		assert.equal((await register(app, "freed")).status, 201);
+		assert.deepEqual(await usersCalled("freed"), [{ status: "ACTIVE" }]);
+	});
+
+	it("goes on where it was when the process is stopped and started again", async t => {
+		const first = await startApp(t, { points: null });
+		const { body } = await register(first, "resumed");
+		const { gid } = body.data as { gid: string };
+		await first.stop();
+		const second = await startApp(t);
+		const { sagas } = second.broker.getLocalService("user") as unknown as Service & SagaMethods;
+		await until("the registration is complete", async () => (await sagas.outcome(gid)).status === "succeed");
+		assert.equal(await pointsOf(second, "resumed"), 10);
+	});
+
+	it("keeps the password's hash from operators", async t => {
+		const app = await startApp(t);
+		await register(app, "hidden", { "Idempotency-Key": "b2c4" });
+		const saga = JSON.stringify(await app.broker.call("user.saga.get", { gid: await gidOf("b2c4") }));
+		assert.match(saga, /hidden/);
+		assert.doesNotMatch(saga, /argon2/);
+	});
+
+	it("has branches that nobody can call alone", async t => {
+		const app = await startApp(t);
+		for (const [action, params] of [
+			["user.activate", { user_id: 1 }],
+			["user.release", { username: "ann", password_hash: "x" }],
+			["points.grant", { user_id: 1, points: 1000 }]
+		] as const)
+			await assert.rejects(app.broker.call(action, params), { type: "SAGA_FAILURE" });
+	});
+});
+
+describe("The admin routes of sagas", () => {
+	it("answer 401 without a token, 403 to a user, and serve an admin", async t => {
+		const app = await startApp(t);
+		const user = await app.client.newUser();
+		const get = (token?: string) =>
+			app.client.send("GET", "/v1/admin/saga?status=succeed&limit=5", token ? { token } : {});
+		assert.equal((await get()).status, 401);
+		assert.equal((await get(user.token)).status, 403);
+
+		await app.broker.call("user.setRole", { user_id: user.user_id, role: "admin" });
+		const login = await app.client.send("POST", "/v1/user/login", {
+			json: user && { username: user.username, password: user.password }
+		});
+		const token = login.body.token as string;
+		const listed = await get(token);
+		assert.equal(listed.status, 200);
+		const [saga] = (listed.body.data as { sagas: { gid: string; status: string }[] }).sagas;
+		assert.equal(saga?.status, "succeed");
+		const shown = await app.client.send("GET", `/v1/admin/saga/${saga?.gid}`, { token });
+		assert.equal((shown.body.data as { timeline: unknown[] }).timeline.length, 5);
+		const failed = await app.client.send("POST", `/v1/admin/saga/${saga?.gid}/fail`, {
+			token,
+			json: { reason: "late" }
+		});
+		assert.equal(failed.status, 409);
+	});
+});
+
+async function gidOf(key: string): Promise<string> {
+	const { gidOfKey } = await import("../../services/user/user.registration.ts");
+	return gidOfKey(key);
+}

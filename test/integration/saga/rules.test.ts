@@ -1,0 +1,349 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { defineSaga } from "../../../mixins/saga/definition.ts";
+import { Fenced, sagaFailure, sagaOngoing } from "../../../mixins/saga/errors.ts";
+import { purgeAll } from "../../../mixins/saga/housekeeping.ts";
+import { operatorStore } from "../../../mixins/saga/operator-store.ts";
+import { onEachDatabase } from "../../support/databases.ts";
+import { rowsOf, sagaDatabase, testEngine, until } from "../../support/sagas.ts";
+
+const about = { name: "trip", version: 1 };
+const saga = defineSaga({
+	...about,
+	steps: [
+		{ name: "hotel", action: "hotel.book", compensate: "hotel.cancel" },
+		{ name: "car", action: "car.rent", compensate: "car.return" },
+		{ name: "mail", action: "mail.send" }
+	]
+});
+const fails = (error: unknown) => () => {
+	throw error;
+};
+const refuses = fails(sagaFailure("no car"));
+const claimer = { owner: "other", lease: 2_000 };
+
+await onEachDatabase("The engine", databases => {
+	it("R1: of 10 submissions of one id, one begins the saga and owns it, with its steps and its first lease", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { engine, store } = testEngine(database, [saga], {});
+		const submission = { gid: "g1", payload: { who: "ann", seats: 2 }, traceparent: null };
+		const answers = await Promise.all(Array.from({ length: 10 }, () => engine.submit(saga, submission)));
+		assert.deepEqual(answers.map(({ isNew }) => isNew).filter(Boolean), [true]);
+
+		const stored = await store.find("g1");
+		assert.equal(stored?.epoch, 1);
+		assert.deepEqual(
+			stored?.steps.map(({ name, action }) => [name, action]),
+			[
+				["hotel", "prepared"],
+				["car", "prepared"],
+				["mail", "prepared"]
+			]
+		);
+		assert.deepEqual(await store.due([saga], 10), [], "leased to the submitter: no poll finds it");
+	});
+
+	it("R1: the same id with the fields in another order is the same saga, with another value it is refused", async t => {
+		const { engine } = testEngine(await sagaDatabase(t, databases), [saga], {});
+		const submit = (payload: object) => engine.submit(saga, { gid: "g1", payload, traceparent: null });
+		await submit({ who: "ann", seats: 2 });
+		assert.equal((await submit({ seats: 2, who: "ann" })).isNew, false);
+		await assert.rejects(submit({ who: "ann", seats: 3 }), { type: "SAGA_OTHER_PAYLOAD", code: 422 });
+	});
+
+	it("R1: an id that cannot be stored whole is refused before anything is stored", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { engine } = testEngine(database, [saga], {});
+		for (const gid of ["", "x".repeat(65), "a b", "é"])
+			await assert.rejects(engine.submit(saga, { gid, payload: {}, traceparent: null }), { type: "SAGA_GID" });
+		assert.deepEqual(await rowsOf(database, "saga"), []);
+	});
+
+	it("R2: of 10 coordinators that claim a saga, one gets it, with the epoch after the one they saw", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { engine, store, begin } = testEngine(database, [saga], {});
+		const begun = await begin(saga, "g1");
+		await store.release(begun, 0);
+		const claims = await Promise.all(Array.from({ length: 10 }, () => engine.claim(begun)));
+		const won = claims.filter(claim => claim !== null);
+		assert.deepEqual(
+			won.map(({ epoch }) => epoch),
+			[2]
+		);
+		assert.equal(await engine.claim({ gid: "g1", epoch: 2 }), null, "leased");
+	});
+
+	it("R2: a claim whose epoch is out of date gets nothing, although the lease has ended", async t => {
+		const { engine, store, begin } = testEngine(await sagaDatabase(t, databases), [saga], {});
+		const begun = await begin(saga, "g1");
+		await store.release(begun, 0);
+		const second = await engine.claim(begun);
+		assert.ok(second);
+		await store.release(second, 0);
+		assert.equal(await engine.claim(begun), null);
+		assert.equal((await engine.claim(second))?.epoch, 3);
+	});
+
+	it("R3: an owner that was paused past its lease changes nothing any more, whichever write it makes", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { store, begin } = testEngine(database, [saga], {});
+		const paused = await begin(saga, "g1");
+		assert.ok(await store.claim("g1", 1, { ...claimer, force: true }));
+		const all = async () => [
+			await rowsOf(database, "saga"),
+			await rowsOf(database, "saga_step"),
+			await rowsOf(database, "saga_event")
+		];
+		const before = await all();
+
+		const [step] = saga.steps;
+		assert.ok(step);
+		const error = { type: "Error", message: "x" };
+		const writes = [
+			() => store.actionDone(paused, step, 1, 1),
+			() => store.compensated(paused, step),
+			() => store.delay(paused, step, { error, wait: 1, failed: true, attention: true }),
+			() => store.abort(paused, error),
+			() => store.finish(paused, "succeed"),
+			() => store.release(paused, 0),
+			() => store.renew(paused, 1_000),
+			() => operatorStore(database).skip(paused, "hotel", { kind: "skipped" }),
+			() => operatorStore(database).hurry(paused, { kind: "retried" }),
+			() => operatorStore(database).giveUp(paused, { kind: "forced" })
+		];
+		for (const write of writes) await assert.rejects(write(), Fenced);
+		assert.deepEqual(await all(), before);
+	});
+
+	it("R3: an end never changes, not even by its own owner", async t => {
+		const { store, begin } = testEngine(await sagaDatabase(t, databases), [saga], {});
+		const owned = await begin(saga, "g1");
+		await store.finish(owned, "succeed");
+		await assert.rejects(store.finish(owned, "failed"), Fenced);
+		await assert.rejects(store.abort(owned, { type: "x", message: "x" }), Fenced);
+		assert.equal(await store.claim("g1", 1, { ...claimer, force: true }), null);
+		assert.equal((await store.find("g1"))?.status, "succeed");
+	});
+
+	it("R3: a drive that was overtaken stops and says nothing but that it was", async t => {
+		const { engine, store, begin, facts } = testEngine(await sagaDatabase(t, databases), [saga], {
+			"hotel.book": () => store.claim("g1", 1, { ...claimer, force: true })
+		});
+		await engine.drive(await begin(saga, "g1"));
+		assert.deepEqual(
+			facts.map(({ kind }) => kind),
+			["started", "tried", "fenced"]
+		);
+		assert.equal((await store.find("g1"))?.status, "submitted");
+	});
+
+	it("R4: the new direction is stored before the first compensation is sent", async t => {
+		const seen: unknown[] = [];
+		const { engine, store, begin } = testEngine(await sagaDatabase(t, databases), [saga], {
+			"car.rent": refuses,
+			"car.return": async () => seen.push((await store.find("g1"))?.status)
+		});
+		await engine.drive(await begin(saga, "g1"));
+		assert.deepEqual(seen, ["aborting"]);
+	});
+
+	it("R4: a step's success is stored before the next step is sent", async t => {
+		const seen: unknown[] = [];
+		const { engine, store, begin } = testEngine(await sagaDatabase(t, databases), [saga], {
+			"car.rent": async () => seen.push((await store.find("g1"))?.steps[0]?.action)
+		});
+		await engine.drive(await begin(saga, "g1"));
+		assert.deepEqual(seen, ["succeed"]);
+	});
+
+	it("R4: an action with an unknown outcome is taken back too", async t => {
+		const once = defineSaga({ ...about, steps: saga.steps.map(step => ({ ...step, maxAttempts: 1 })) });
+		const { engine, begin, calls } = testEngine(await sagaDatabase(t, databases), [once], {
+			"car.rent": fails(new Error("Request timed out"))
+		});
+		await engine.drive(await begin(once, "g1"));
+		assert.deepEqual(calls, ["hotel.book", "car.rent", "car.return", "hotel.cancel"]);
+	});
+
+	it("R5: a lease is renewed while a call takes longer than it, so nobody takes the saga over", async t => {
+		const release = Promise.withResolvers<void>();
+		const { engine, store, begin } = testEngine(
+			await sagaDatabase(t, databases),
+			[saga],
+			{ "hotel.book": () => release.promise },
+			{ lease: 150, callTimeout: 100 }
+		);
+		const drive = engine.drive(await begin(saga, "g1"));
+		const first = await store.find("g1");
+		await until("the lease was renewed three times", async () => {
+			const now = await store.find("g1");
+			return Date.parse(now?.nextRunAt ?? "") - Date.parse(first?.nextRunAt ?? "") > 150;
+		});
+		assert.equal(await engine.claim({ gid: "g1", epoch: 1 }), null);
+		release.resolve();
+		await drive;
+		assert.equal((await store.find("g1"))?.epoch, 1);
+	});
+
+	it("R5: a call that may outlast the lease is refused when the engine is made", async t => {
+		const database = await sagaDatabase(t, databases);
+		assert.throws(() => testEngine(database, [saga], {}, { lease: 100, callTimeout: 100 }), /must outlast/);
+		const slow = defineSaga({ ...about, steps: [{ name: "a", action: "a.a", timeout: 5_000 }] });
+		assert.throws(() => testEngine(database, [slow], {}, { lease: 2_000 }), /5000 ms/);
+	});
+
+	it("R6: ONGOING waits the fixed time, uses up no try and adds nothing to the timeline", async t => {
+		let asked = 0;
+		const database = await sagaDatabase(t, databases);
+		const { begin, engine, store, finish } = testEngine(
+			database,
+			[saga],
+			{
+				"hotel.book": () => {
+					if (++asked < 4) throw sagaOngoing();
+				}
+			},
+			{ maxAttempts: 2 }
+		);
+		await engine.drive(await begin(saga, "g1"));
+		const waiting = await store.find("g1");
+		assert.equal(waiting?.status, "submitted");
+		assert.equal(waiting?.steps[0]?.attempts, 0);
+		assert.equal((await finish("g1"))?.status, "succeed");
+		assert.equal(asked, 4);
+		assert.ok((await rowsOf(database, "saga_event")).every(({ kind }) => kind === "claimed"));
+	});
+
+	it("R7: the pause before the next try is stored, and nobody finds the saga earlier", async t => {
+		const { begin, engine, store } = testEngine(
+			await sagaDatabase(t, databases),
+			[saga],
+			{ "hotel.book": fails(new Error("down")) },
+			{ backoff: { base: 1e9, cap: 60_000 } }
+		);
+		await engine.drive(await begin(saga, "g1"));
+		const waiting = await store.find("g1");
+		const wait = waiting?.steps[0]?.wait ?? 0;
+		assert.ok(wait > 0 && wait <= 60_000, `${wait} ms`);
+		assert.deepEqual(await store.due([saga], 10), []);
+		assert.equal(waiting?.steps[0]?.lastError?.message, "down");
+	});
+
+	it("R7: compensations are tried for ever, and ask for a person after some tries", async t => {
+		const { begin, engine, store, facts, finish } = testEngine(
+			await sagaDatabase(t, databases),
+			[saga],
+			{
+				"car.rent": refuses,
+				"hotel.cancel": () => {
+					if (facts.filter(({ kind }) => kind === "tried").length < 12) throw sagaFailure("will not");
+				}
+			},
+			{ attentionAfter: 3 }
+		);
+		await engine.drive(await begin(saga, "g1"));
+		await until("a person is asked for", async () => {
+			const now = await store.find("g1");
+			if (now && !now.needsAttention && (await store.due([saga], 1)).length > 0) {
+				const mine = await engine.claim(now);
+				if (mine) await engine.drive(mine);
+			}
+			return (await store.find("g1"))?.needsAttention === true;
+		});
+		assert.equal(facts.filter(({ kind }) => kind === "attention").length, 1);
+		const end = await finish("g1");
+		assert.deepEqual([end?.status, end?.needsAttention], ["failed", false]);
+	});
+
+	it("R7: a deadline rolls the saga back, without waiting for the end of a pause", async t => {
+		const timed = defineSaga({ ...about, steps: saga.steps, timeout: 300 });
+		const { begin, engine, finish } = testEngine(
+			await sagaDatabase(t, databases),
+			[timed],
+			{ "car.rent": fails(new Error("down")) },
+			{ backoff: { base: 1e9, cap: 300_000 } }
+		);
+		await engine.drive(await begin(timed, "g1"));
+		const end = await finish("g1");
+		assert.equal(end?.status, "failed");
+		assert.deepEqual(end?.reason, { type: "SAGA_TIMEOUT", message: "Timeout after 0.3 seconds" });
+		assert.deepEqual(
+			end?.steps.map(step => step.compensation),
+			["succeed", "succeed", "prepared"]
+		);
+	});
+
+	it("R8: a coordinator leaves alone what it has no definition for, and a person is asked to look", async t => {
+		const database = await sagaDatabase(t, databases);
+		const newer = defineSaga({ ...about, steps: saga.steps, version: 2 });
+		const { begin, store } = testEngine(database, [saga, newer], {});
+		await store.release(await begin(newer, "g2"), 0);
+		assert.deepEqual(await store.due([saga], 10), []);
+
+		const { park } = operatorStore(database);
+		assert.equal(await park([saga], 60_000), 0, "not at once: another node may know it");
+		await until("it is long due", async () => (await park([saga], 5)) === 1);
+		assert.equal((await store.find("g2"))?.needsAttention, true);
+		const [due] = await store.due([saga, newer], 10);
+		assert.equal(due?.gid, "g2");
+	});
+
+	it("R9: an answer is stored, and a coordinator that takes over hands it on", async t => {
+		const results = defineSaga<object, { hotel: { room: number } }>({
+			name: "trip",
+			version: 1,
+			steps: [
+				{ name: "hotel", action: "hotel.book" },
+				{ name: "car", action: "car.rent", params: ({ results: { hotel } }) => ({ room: hotel?.room }) }
+			]
+		});
+		const database = await sagaDatabase(t, databases);
+		const first = testEngine(database, [results], {
+			"hotel.book": () => ({ room: 7 }),
+			"car.rent": fails(new Error("down"))
+		});
+		await first.engine.drive(await first.begin(results, "g1"));
+		const got: object[] = [];
+		const second = testEngine(database, [results], { "car.rent": (_, params) => got.push(params) });
+		assert.equal((await second.finish("g1"))?.status, "succeed");
+		assert.deepEqual(got, [{ room: 7 }]);
+		assert.deepEqual(second.calls, ["car.rent"]);
+	});
+
+	it("R12: a look takes the longest due first, as many as asked for", async t => {
+		const { begin, store } = testEngine(await sagaDatabase(t, databases), [saga], {});
+		for (const [gid, wait] of [
+			["later", 3_600_000],
+			["b", -1_000],
+			["a", -2_000],
+			["c", -500]
+		] as const)
+			await store.release(await begin(saga, gid), wait);
+		const due = await store.due([saga], 2);
+		assert.deepEqual(
+			due.map(({ gid }) => gid),
+			["a", "b"]
+		);
+		assert.ok(Number(due[0]?.late) >= 2_000);
+	});
+
+	it("R15: finished sagas go when they are old enough, with steps and timeline, and no others do", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { begin, engine } = testEngine(database, [saga], { "car.rent": fails(new Error("down")) });
+		await engine.drive(await begin(saga, "open"));
+		const other = testEngine(database, [saga], { "car.rent": refuses });
+		for (const gid of ["g1", "g2", "g3"]) await other.engine.drive(await other.begin(saga, gid));
+
+		const { purge } = operatorStore(database);
+		assert.equal(await purge(60_000, 100), 0);
+		let gone = 0;
+		await until("they are a moment old", async () => {
+			gone += await purgeAll(batch => purge(5, batch));
+			return gone === 3;
+		});
+		for (const table of ["saga", "saga_step", "saga_event"]) {
+			const gids = new Set((await rowsOf(database, table)).map(({ gid }) => gid));
+			assert.deepEqual([...gids], ["open"]);
+		}
+	});
+});
