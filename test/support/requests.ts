@@ -9,7 +9,10 @@ const bodies: Partial<Record<keyof Actions, object>> = {
 	"user.refresh": { refresh_token: "x" },
 	"user.changePassword": { old_password: "123456", new_password: "654321" },
 	"note.create": { title: "A title", content: "Some content" },
-	"note.update": { title: "A title" }
+	"note.update": { title: "A title" },
+	"user.saga.retry": { reason: "A reason" },
+	"user.saga.skip": { step: "A step", reason: "A reason" },
+	"user.saga.fail": { reason: "A reason" }
 };
 
 /** A route and a request to it that breaks no rule of it. */

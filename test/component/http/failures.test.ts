@@ -4,7 +4,7 @@ import { Errors } from "moleculer";
 import { env } from "../../../lib/env.ts";
 import { signingKeys } from "../../../lib/signing-keys.ts";
 import { accessTokens } from "../../../lib/tokens.ts";
-import { routes } from "../../../services/api/routes.ts";
+import { type RouteDefinition, routes } from "../../../services/api/routes.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
 import { sampleRequests } from "../../support/requests.ts";
@@ -15,21 +15,20 @@ const DETAIL = "ER_ACCESS_DENIED for root@db.internal";
 
 const samples = sampleRequests().filter(({ route }) => !route.action.startsWith("api."));
 
-/** user and note with every action of the route table doing the same, but for the one that the gateway needs itself. */
+/** The services with every action of the route table doing the same, but for the one that the gateway needs itself. */
 function stubs(handler: () => unknown) {
 	const actionsOf = (service: string) =>
-		routes
-			.map(route => route.action.split("."))
-			.flatMap(([owner, name]) => (owner === service ? [name as string] : []));
+		routes.flatMap(({ action }) => (action.startsWith(`${service}.`) ? [action.slice(service.length + 1)] : []));
 	const user = stubService("user", actionsOf("user"), handler);
 	return {
 		user: { ...user, actions: { ...user.actions, revokedSessions: { handler: () => [] } } },
-		note: stubService("note", actionsOf("note"), handler)
+		note: stubService("note", actionsOf("note"), handler),
+		points: stubService("points", actionsOf("points"), handler)
 	};
 }
 
-async function anyToken(): Promise<string> {
-	const identity = { id: 1, role: "user", session_id: "s" } as const;
+async function anyToken({ role = "user" }: RouteDefinition): Promise<string> {
+	const identity = { id: 1, role, session_id: "s" } as const;
 	return (await accessTokens(signingKeys(env())).sign(identity, 60)).token;
 }
 
@@ -50,7 +49,7 @@ describe("A service that fails", () => {
 			for (const { name, route, path, options } of samples)
 				it(`${what} is answered on ${name} without a word about the reason`, async () => {
 					thrown = error;
-					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken() });
+					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken(route) });
 					assertFailure(answer, failure);
 					assert.doesNotMatch(answer.text, /ER_ACCESS|db\.internal|stack|SOME_FAILURE|TEAPOT/);
 				});
@@ -63,7 +62,7 @@ describe("A service that does not answer", () => {
 		app => {
 			for (const { name, route, path, options } of samples)
 				it(`is answered on ${name} with 504 when the time is over`, async () => {
-					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken() });
+					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken(route) });
 					assertFailure(answer, "late");
 				});
 		},
@@ -77,7 +76,7 @@ describe("A service that is not there", () => {
 		app => {
 			for (const { name, route, path, options } of samples)
 				it(`is answered on ${name} with 503 and when to come back`, async () => {
-					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken() });
+					const answer = await app().client.send(route.method, path, { ...options, token: await anyToken(route) });
 					assertFailure(answer, "unavailable");
 				});
 
@@ -89,20 +88,21 @@ describe("A service that is not there", () => {
 				assert.deepEqual([ready.status, ready.body], [503, { status: "failed", checks }]);
 			});
 		},
-		{ user: null, note: null }
+		{ user: null, note: null, points: null }
 	);
 });
 
 describe("A gateway that stops", () => {
-	it("says on /readyz that it drains, and still answers", async t => {
-		const { broker, client } = await startApp(t);
-		// What the broker sets first when it is told to stop.
-		Object.assign(broker, { stopping: true });
+	it("says on /readyz that it drains from the first moment, and still answers", async t => {
+		const { broker, client } = await startApp(t, {}, { registry: { stopDelay: 1000 } });
+		const user = await client.newUser();
+		const stopped = broker.stop();
 		const ready = await client.send("GET", "/readyz");
 		const checks = { user: "ok", note: "ok", transporter: "ok" };
 		assert.deepEqual([ready.status, ready.body], [503, { status: "draining", checks }]);
 		assert.equal((await client.send("GET", "/healthz")).status, 200);
-		await client.newUser();
+		await client.newNote(user.token);
+		await stopped;
 	});
 });
 

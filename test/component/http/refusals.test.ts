@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import { call } from "../../../lib/call.ts";
 import type { RouteDefinition } from "../../../services/api/routes.ts";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
@@ -18,17 +19,30 @@ const withField = (options: RequestOptions, field: object): RequestOptions => ({
 describe("Every route", () => {
 	onBothShapes(app => {
 		let user: TestUser;
+		let admin: Pick<TestUser, "token">;
 		before(async () => {
 			user = await app().client.newUser();
+			const { user_id, username, password } = await app().client.newUser();
+			await call(app().broker, "user.setRole", { user_id, role: "admin" });
+			admin = await app().client.login(username, password);
 		});
 
 		for (const { name, route, path, options } of samples) {
 			const send = (extra: RequestOptions = {}, query = "") =>
-				app().client.send(route.method, path + query, { token: user.token, ...options, ...extra });
+				app().client.send(route.method, path + query, {
+					token: (route.role === "admin" ? admin : user).token,
+					...options,
+					...extra
+				});
 
 			if (route.auth)
 				it(`${name} answers 401 without a token, whatever else is in the request`, async () => {
 					assertFailure(await app().client.send(route.method, path, options), "unauthorized");
+				});
+
+			if (route.role)
+				it(`${name} answers 403 to a user without the role`, async () => {
+					assertFailure(await send({ token: user.token }), "forbidden");
 				});
 
 			it(`${name} refuses an unknown field of the query, by name`, async () => {
