@@ -158,10 +158,11 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 						() => "failed" as const
 					);
 				const [user, note] = await Promise.all([ask("user.ready"), ask("note.ready")]);
-				const { transit, stopping } = this.broker as typeof this.broker & { stopping: boolean };
+				// Of all that a broker does to stop, it first says that it is not started.
+				const { transit, started } = this.broker;
 				const transporter = transit && !transit.connected ? "failed" : "ok";
 				const allOk = [user, note, transporter].every(check => check === "ok");
-				const status = stopping ? "draining" : allOk ? "ok" : "failed";
+				const status = started ? (allOk ? "ok" : "failed") : "draining";
 				if (status !== "ok") ctx.meta.$statusCode = 503;
 				return { status, checks: { user, note, transporter } };
 			}

@@ -21,8 +21,8 @@ const WITH_BODY: readonly string[] = ["POST", "PUT"];
 
 /**
  * The parameters of an action from a request: the path's, and the body's or the query's by method. Refused here is what
- * the action's own schema can not see: a field in the wrong place, and a list or an object, since every field of this
- * API is one value.
+ * the action's own schema can not see: a field in the wrong place, a list or an object, since every field of this API is
+ * one value, and a number in a URL that is spelled in another way than ours ("07", "1e3", "0x7").
  * @throws VALIDATION_ERROR
  */
 export function requestParams(route: Route, { path, query, body }: RequestParts): Params {
@@ -33,10 +33,12 @@ export function requestParams(route: Route, { path, query, body }: RequestParts)
 
 	const unknown = [...Object.keys(misplaced), ...Object.keys(given).filter(name => !isKnown(name))];
 	const nested = Object.keys(given).filter(name => isKnown(name) && typeof given[name] === "object" && given[name]);
-	const errors = [...unknown.map(unknownField), ...nested.map(nestedField)];
+	const inUrl = numeric(route, withBody ? path : { ...given, ...path });
+	const misspelled = Object.keys(inUrl).filter(name => isNumber(route, name) && typeof inUrl[name] === "string");
+	const errors = [...unknown.map(unknownField), ...nested.map(nestedField), ...misspelled.map(notANumber)];
 	if (errors.length > 0) throw validationError(errors);
 
-	return withBody ? { ...given, ...numeric(route, path) } : numeric(route, { ...given, ...path });
+	return withBody ? { ...given, ...inUrl } : inUrl;
 }
 
 /**
@@ -58,15 +60,22 @@ export function urlencodedFields(text: string): Params {
 	);
 }
 
-/** Numbers come as text in a URL. Other spellings of a number ("07", "1e3", "0x7") stay text, which its rule refuses. */
-function numeric({ params = {} }: Route, fields: Params): Params {
-	const isNumber = (name: string) => (params[name] as { type?: string } | undefined)?.type === "number";
+function isNumber({ params = {} }: Route, name: string): boolean {
+	return (params[name] as { type?: string } | undefined)?.type === "number";
+}
+
+/** Numbers come as text in a URL; what is not the one spelling of a number stays text. */
+function numeric(route: Route, fields: Params): Params {
 	return Object.fromEntries(
 		Object.entries(fields).map(([name, text]) => {
 			const number = Number(text);
-			return [name, isNumber(name) && Number.isFinite(number) && String(number) === text ? number : text];
+			return [name, isNumber(route, name) && Number.isFinite(number) && String(number) === text ? number : text];
 		})
 	);
+}
+
+function notANumber(field: string): FieldError {
+	return { field, type: "number", message: `The '${field}' field must be a number.` };
 }
 
 function nestedField(field: string): FieldError {

@@ -32,8 +32,13 @@ describe("requestParams()", () => {
 		assert.deepEqual(requestParams(write, given), { note_id: 1, version: "7" });
 	});
 	for (const text of ["07", "+7", " 7", "7 ", "7.0", "7e0", "0x7", "", "1e999", "Infinity", "NaN", "9007199254740993"])
-		it(`does not take ${JSON.stringify(text)} for a number`, () => {
-			assert.deepEqual(requestParams(read, parts({ query: { limit: text } })), { limit: text });
+		it(`does not take ${JSON.stringify(text)} for a number, in query and path`, () => {
+			const expected = (field: string) => ({
+				type: "VALIDATION_ERROR",
+				data: [{ field, type: "number", message: `The '${field}' field must be a number.` }]
+			});
+			assert.throws(() => requestParams(read, parts({ query: { limit: text } })), expected("limit"));
+			assert.throws(() => requestParams(write, parts({ path: { note_id: text } })), expected("note_id"));
 		});
 	for (const text of ["7", "-1", "1.5", "0"])
 		it(`takes ${text} for a number, which its rule may refuse`, () => {
