@@ -103,6 +103,7 @@ async function step(direction: Direction, target: Target, finished: string[]): P
 			statements = schema.statements;
 			const runner = umzug(target, { schema, transaction });
 			if (direction === "down") await assertKnown(runner, target);
+			else await assertOwn(target);
 			const [migration] = await runner[direction]({ step: 1 });
 			return migration?.name;
 		});
@@ -121,6 +122,13 @@ async function assertKnown(runner: Umzug<Step>, { sequelize, service }: Target):
 	const last = recorded.at(-1);
 	if (last !== known.at(-1)?.name)
 		throw new Error(`Migration '${last}' of service '${service}' was applied, but its file is not here`);
+}
+
+/** Services have tables of the same names, like `outbox`, and so a database each. */
+async function assertOwn({ sequelize, service }: Target): Promise<void> {
+	for (const other of migratedServices())
+		if (other !== service && (await sequelize.getQueryInterface().tableExists(journalOf(other))))
+			throw new Error(`The database of service '${service}' is that of service '${other}'; each needs its own`);
 }
 
 function umzug({ sequelize, service, folder }: Target, context: Step): Umzug<Step> {
@@ -146,7 +154,7 @@ function umzug({ sequelize, service, folder }: Target, context: Step): Umzug<Ste
 
 /** Keeps the names of the applied migrations in a table of the database that they change. */
 function storageIn(sequelize: Sequelize, service: string): UmzugStorage<Step> {
-	const table = `${service}_migrations`;
+	const table = journalOf(service);
 	const queryInterface = sequelize.getQueryInterface();
 	return {
 		async executed({ context: { transaction } }) {
@@ -166,6 +174,10 @@ function storageIn(sequelize: Sequelize, service: string): UmzugStorage<Step> {
 			await queryInterface.bulkDelete(table, { name }, { transaction });
 		}
 	};
+}
+
+function journalOf(service: string): string {
+	return `${service}_migrations`;
 }
 
 function folderOf(service: string): string {

@@ -26,7 +26,13 @@ export class MariadbServer extends LocalServer {
 export async function startMariadb(options: MariadbOptions = {}): Promise<MariadbServer> {
 	const { port, dataDir, args } = await withDefaults("mariadb", options);
 	const { durable = true } = options;
-	const basics = ["--no-defaults", `--datadir=${dataDir}`, "--innodb-log-file-size=16M", `--tmpdir=${dataDir}`, ...asRoot()];
+	const basics = [
+		"--no-defaults",
+		`--datadir=${dataDir}`,
+		"--innodb-log-file-size=16M",
+		`--tmpdir=${dataDir}`,
+		...asRoot()
+	];
 
 	const server = new MariadbServer({
 		name: "mariadb",

@@ -96,15 +96,16 @@ describe("A service that is not there", () => {
 });
 
 describe("A gateway that stops", () => {
-	it("says on /readyz that it drains, and still answers", async t => {
-		const { broker, client } = await startApp(t);
-		// What the broker sets first when it is told to stop.
-		Object.assign(broker, { stopping: true });
+	it("says on /readyz that it drains from the first moment, and still answers", async t => {
+		const { broker, client } = await startApp(t, {}, { registry: { stopDelay: 1000 } });
+		const user = await client.newUser();
+		const stopped = broker.stop();
 		const ready = await client.send("GET", "/readyz");
 		const checks = { user: "ok", note: "ok", transporter: "ok" };
 		assert.deepEqual([ready.status, ready.body], [503, { status: "draining", checks }]);
 		assert.equal((await client.send("GET", "/healthz")).status, 200);
-		await client.newUser();
+		await client.newNote(user.token);
+		await stopped;
 	});
 });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, it } from "node:test";
 import { QueryTypes, type Sequelize } from "sequelize";
@@ -46,6 +46,11 @@ function migrationFiles(files: Record<string, string>): string {
 	return folder;
 }
 
+const filesOf = (service: string) =>
+	readdirSync(join(import.meta.dirname, "../../../models/migrations", service))
+		.map(name => name.replace(".ts", ""))
+		.sort();
+
 const createTable = (name: string) => `await schema.createTable("${name}", { id: schema.types.id() });`;
 
 await onEachDatabase("Migrations", databases => {
@@ -79,12 +84,12 @@ await onEachDatabase("Migrations", databases => {
 		});
 	}
 
-	it("of two services live side by side in one database", async () => {
+	it("of a service are refused in the database of another one, which stays as it was", async () => {
 		await open();
-		for (const service of migratedServices()) await migrate(sequelize, service);
-		await rollback(sequelize, "note", 99);
-		assert.deepEqual(await pending(sequelize, "user"), []);
-		assert.notDeepEqual(await pending(sequelize, "note"), []);
+		await migrate(sequelize, "user");
+		const before = await structure(sequelize);
+		await assert.rejects(migrate(sequelize, "note"), /The database of service 'note' is that of service 'user'/);
+		assert.deepEqual(await structure(sequelize), before);
 	});
 
 	it("only look when asked what is pending", async () => {
@@ -165,11 +170,11 @@ await onEachDatabase("Migrations", databases => {
 		const env = { DATABASE_URL: url };
 		const processes = Array.from({ length: 4 }, () => spawnNode({ args: ["scripts/migrate.ts", "up", "user"], env }));
 		for (const process of processes) assert.deepEqual(await process.exited, { code: 0, signal: null }, process.output);
-		const lines = processes.flatMap(process => process.lines).filter(line => line.includes("applied 2"));
-		assert.deepEqual(lines.sort(), [
-			"user: applied 2026-11-21-01-create-users",
-			"user: applied 2026-11-21-02-create-sessions"
-		]);
+		const lines = processes.flatMap(process => process.lines).filter(line => line.includes("applied 20"));
+		assert.deepEqual(
+			lines.sort(),
+			filesOf("user").map(name => `user: applied ${name}`)
+		);
 	});
 });
 
@@ -185,25 +190,25 @@ await onEachDatabase("The migrate script", databases => {
 		const url = await missing();
 		const up = await run(url, "up");
 		assert.equal(up.code, 0, up.lines.join("\n"));
+		const services = migratedServices();
 		assert.deepEqual(
 			up.lines.filter(line => !line.includes(" created ")),
-			[
-				"note: applied 2026-11-21-01-create-notes",
-				"user: applied 2026-11-21-01-create-users",
-				"user: applied 2026-11-21-02-create-sessions"
-			]
+			services.flatMap(service => filesOf(service).map(name => `${service}: applied ${name}`))
 		);
-		assert.deepEqual((await run(url, "up")).lines, ["note: nothing applied", "user: nothing applied"]);
-		assert.deepEqual((await run(url, "down", "2", "user")).lines, [
-			"user: taken back 2026-11-21-02-create-sessions",
-			"user: taken back 2026-11-21-01-create-users"
-		]);
-		assert.deepEqual((await run(url, "status")).lines, [
-			"note: applied 2026-11-21-01-create-notes",
+		assert.deepEqual(
+			(await run(url, "up")).lines,
+			services.map(service => `${service}: nothing applied`)
+		);
+		const [first = "", ...others] = filesOf("user");
+		assert.deepEqual(
+			(await run(url, "down", String(others.length), "user")).lines,
+			others.reverse().map(name => `user: taken back ${name}`)
+		);
+		assert.deepEqual((await run(url, "status", "note", "user")).lines, [
+			...filesOf("note").map(name => `note: applied ${name}`),
 			"note: nothing pending",
-			"user: nothing applied",
-			"user: pending 2026-11-21-01-create-users",
-			"user: pending 2026-11-21-02-create-sessions"
+			`user: applied ${first}`,
+			...others.reverse().map(name => `user: pending ${name}`)
 		]);
 	});
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { type Model, type ModelStatic, UniqueConstraintError } from "sequelize";
 import { acquire, type SharedConnection } from "../../../mixins/db/connection.ts";
-import { migrate, migratedServices } from "../../../models/migrator.ts";
+import { migrate } from "../../../models/migrator.ts";
 import { type NoteCreation, type NoteRow, noteModel } from "../../../models/note.model.ts";
 import { type SessionCreation, type SessionRow, sessionModel } from "../../../models/session.model.ts";
 import { type UserCreation, type UserRow, userModel } from "../../../models/user.model.ts";
@@ -11,22 +11,26 @@ import { onEachDatabase } from "../../support/databases.ts";
 const ANYTHING = "ÄÖ 'x' \\ % _ \0 İstanbul 😀👨‍👩‍👧";
 
 await onEachDatabase("The models", databases => {
-	let connection: SharedConnection;
+	const connections: SharedConnection[] = [];
 	let users: ModelStatic<Model<UserRow, UserCreation>>;
 	let sessions: ModelStatic<Model<SessionRow, SessionCreation>>;
 	let notes: ModelStatic<Model<NoteRow, NoteCreation>>;
 
+	/** A function that defines models in the migrated database of a service. */
+	const databaseOf = async (service: string) => {
+		const connection = acquire(await databases.create());
+		connections.push(connection);
+		await migrate(connection.sequelize, service);
+		return <M extends Model>({ name, define, options }: { name: string; define: object; options: object }) =>
+			connection.sequelize.define(name, { ...define }, { ...options }) as unknown as ModelStatic<M>;
+	};
 	before(async () => {
-		connection = acquire(await databases.create());
-		const { sequelize } = connection;
-		for (const service of migratedServices()) await migrate(sequelize, service);
-		const define = <M extends Model>({ name, define, options }: { name: string; define: object; options: object }) =>
-			sequelize.define(name, { ...define }, { ...options }) as unknown as ModelStatic<M>;
-		users = define(userModel);
-		sessions = define(sessionModel);
-		notes = define(noteModel);
+		const inUser = await databaseOf("user");
+		users = inUser(userModel);
+		sessions = inUser(sessionModel);
+		notes = (await databaseOf("note"))(noteModel);
 	});
-	after(() => connection.release());
+	after(() => Promise.all(connections.map(connection => connection.release())));
 
 	const aNote = (change: Partial<NoteCreation> = {}): NoteCreation => ({
 		user_id: 1,
@@ -39,7 +43,7 @@ await onEachDatabase("The models", databases => {
 
 	it("have every column that the migrations made, and no other", async () => {
 		for (const model of [users, sessions, notes] as ModelStatic<Model>[]) {
-			const columns = await connection.sequelize.getQueryInterface().describeTable(model.getTableName());
+			const columns = await model.describe();
 			assert.deepEqual(Object.keys(model.getAttributes()).sort(), Object.keys(columns).sort());
 		}
 	});
@@ -49,7 +53,7 @@ await onEachDatabase("The models", databases => {
 		const { id } = (await users.create(user)).get();
 		const row = (await users.findByPk(id, { rejectOnEmpty: true })).get();
 		const { created_at, updated_at, ...rest } = row;
-		assert.deepEqual(rest, { id, ...user, role: "user", avatar: "" });
+		assert.deepEqual(rest, { id, ...user, role: "user", avatar: "", status: "ACTIVE" });
 		assert.ok(created_at instanceof Date && updated_at instanceof Date);
 	});
 
