@@ -3,136 +3,19 @@
  * README's configuration table is checked against this one.
  */
 
-import { accessSync, constants } from "node:fs";
-import { isIP } from "node:net";
-
-interface Variable<T> {
-	/** Parses the raw text. @throws with the rule that the text breaks */
-	parse: (raw: string) => T;
-	/** Used where the variable is unset or empty. */
-	fallback: T;
-	/** One line for the README and `.env.example`. */
-	about: string;
-}
-
-const string = (fallback: string, about: string): Variable<string> => ({ parse: raw => raw, fallback, about });
-
-const list = (about: string): Variable<string[]> => ({ parse: splitList, fallback: [], about });
-
-const integer = (fallback: number, min: number, max: number, about: string): Variable<number> => ({
-	parse: raw => {
-		const value = Number(raw);
-		if (!Number.isInteger(value) || value < min || value > max)
-			throw new Error(`must be an integer from ${min} to ${max}`);
-		return value;
-	},
-	fallback,
-	about
-});
-
-const notNegative = (fallback: number, about: string): Variable<number> => ({
-	parse: raw => {
-		const value = Number(raw);
-		if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new Error("must be a number of at least 0");
-		return value;
-	},
-	fallback,
-	about
-});
-
-const oneOf = <const T extends string>(values: readonly T[], fallback: T, about: string): Variable<T> => ({
-	parse: raw => {
-		const value = values.find(candidate => candidate === raw);
-		if (value === undefined) throw new Error(`must be one of ${values.filter(Boolean).join(", ")}`);
-		return value;
-	},
-	fallback,
-	about
-});
-
-const url = (protocols: readonly string[], fallback: string, about: string): Variable<string> => ({
-	parse: raw => {
-		const protocol = /^([a-z0-9+]+):/.exec(raw)?.[1];
-		if (!protocol || !protocols.includes(protocol))
-			throw new Error(`must be a URL starting with ${protocols.join(": or ")}:`);
-		return raw;
-	},
-	fallback,
-	about
-});
-
-/** Browser origins as they stand in an `Origin` header, compared character by character: no wildcards, no paths. */
-const origins = (about: string): Variable<string[]> => ({
-	parse: raw =>
-		splitList(raw).map(item => {
-			if (item.includes("*") || !URL.canParse(item) || new URL(item).origin !== item)
-				throw new Error("must be a list of origins such as https://notes.example.com, without a path or a wildcard");
-			return item;
-		}),
-	fallback: [],
-	about
-});
-
-/** The names that `proxy-addr` knows for ranges of addresses that are not public. */
-const PROXY_NAMES: readonly string[] = ["loopback", "linklocal", "uniquelocal"];
-
-const proxies = (about: string): Variable<string[]> => ({
-	parse: raw =>
-		splitList(raw).map(item => {
-			const [address = "", bits, ...rest] = item.split("/");
-			const version = isIP(address);
-			const validBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
-			if (!PROXY_NAMES.includes(item) && !(version && validBits && rest.length === 0))
-				throw new Error(`must be a list of addresses, ranges such as 10.0.0.0/8, or ${PROXY_NAMES.join(", ")}`);
-			return item;
-		}),
-	fallback: [],
-	about
-});
-
-/** The path of a file that this process can read. */
-const file = (about: string): Variable<string> => ({
-	parse: raw => {
-		try {
-			accessSync(raw, constants.R_OK);
-		} catch {
-			throw new Error("must be the path of a file that can be read");
-		}
-		return raw;
-	},
-	fallback: "",
-	about
-});
-
-function splitList(raw: string): string[] {
-	return raw
-		.split(",")
-		.map(item => item.trim())
-		.filter(Boolean);
-}
-
-/** A key and its name: the first of a list is used, all are known, so that keys can be rotated. */
-export interface SigningKey {
-	kid: string;
-	secret: string;
-}
-
-/** 256 bits, the minimum that RFC 7518 section 3.2 asks for HS256. */
-const MIN_SECRET_BYTES = 32;
-
-const signingKeys = (about: string): Variable<SigningKey[]> => ({
-	parse: raw =>
-		raw.split(",").map(entry => {
-			const [kid = "", ...rest] = entry.trim().split(":");
-			const secret = rest.join(":");
-			if (!kid || !secret) throw new Error("must be a list of kid:secret, separated by commas");
-			if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
-				throw new Error(`needs secrets of at least ${MIN_SECRET_BYTES} bytes (key "${kid}" is shorter)`);
-			return { kid, secret };
-		}),
-	fallback: [],
-	about
-});
+import {
+	file,
+	integer,
+	list,
+	notNegative,
+	oneOf,
+	origins,
+	proxies,
+	signingKeys,
+	string,
+	url,
+	type Variable
+} from "./env-rules.ts";
 
 export const variables = {
 	NODE_ENV: oneOf(

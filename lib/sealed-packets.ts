@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Middleware, ServiceBroker } from "moleculer";
-import type { SigningKey } from "./env.ts";
+import type { SigningKey } from "./env-rules.ts";
 
 const SEAL_BYTES = 32;
 

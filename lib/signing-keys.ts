@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Env, isEmbedded, type SigningKey } from "./env.ts";
+import { type Env, isEmbedded } from "./env.ts";
+import type { SigningKey } from "./env-rules.ts";
 
 /**
  * The keys that sign access tokens: those of the environment or, in the embedded shape, one that is generated at the

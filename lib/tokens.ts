@@ -1,5 +1,5 @@
 import { errors, jwtVerify, SignJWT } from "jose";
-import type { SigningKey } from "./env.ts";
+import type { SigningKey } from "./env-rules.ts";
 import type { Identity } from "./identity.ts";
 
 const ALGORITHM = "HS256";

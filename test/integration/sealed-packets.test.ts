@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type BrokerOptions, ServiceBroker } from "moleculer";
 import { connect } from "nats";
-import type { SigningKey } from "../../lib/env.ts";
+import type { SigningKey } from "../../lib/env-rules.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { sealedPackets } from "../../lib/sealed-packets.ts";
 import { startNats } from "../../scripts/servers/nats.ts";
