@@ -11,7 +11,9 @@ import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
+import { resilience } from "./mixins/resilience.ts";
 import { sagaCommand } from "./mixins/saga/repl.ts";
+import { REQUEST_DEADLINE, resiliencePolicies } from "./moleculer.policies.ts";
 import packageJson from "./package.json" with { type: "json" };
 import { auditCommand } from "./services/audit/audit.repl.ts";
 import { lettersCommand } from "./services/letter/letter.repl.ts";
@@ -21,6 +23,7 @@ import { notesCommand } from "./services/note/note.repl.ts";
 export function brokerOptions(env: Env): BrokerOptions {
 	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
 	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
+	const { middleware: policies, circuitBreaker } = resilience(resiliencePolicies);
 	const logger = new RequestLogger({ level: env.LOG_LEVEL, json: env.NODE_ENV === "production" });
 	return {
 		nodeID: nodeName(env),
@@ -31,12 +34,13 @@ export function brokerOptions(env: Env): BrokerOptions {
 		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		validator: new DiscreetValidator(),
-		requestTimeout: 10_000,
+		requestTimeout: REQUEST_DEADLINE,
+		circuitBreaker,
 		...traces,
 		...measurements,
 		middlewares: [
 			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
-			...[contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
+			...[policies, contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
 		],
 		replOptions: {
 			delimiter: "notemesh $",

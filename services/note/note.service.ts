@@ -1,8 +1,9 @@
 import type { Context, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
 import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
-import { fieldError } from "../../lib/errors.ts";
+import { fieldError, isFault } from "../../lib/errors.ts";
 import { idempotencyKeyOf, identityOf, type Meta } from "../../lib/identity.ts";
+import { count, register } from "../../lib/observability/instruments.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
@@ -23,6 +24,8 @@ interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods, Ide
 interface NoteVars {
 	notes: NoteStore;
 }
+
+const FALLBACKS = "policy.fallbacks.total";
 
 const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
@@ -49,7 +52,6 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			audit: { object: "note" },
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
 				const { id } = identityOf(ctx);
-				// Asked before the write: whoever gets an error must be free to try again.
 				const authors = await this.authorsOf(ctx, [id]);
 				const { result } = await this.audited(
 					ctx,
@@ -157,13 +159,28 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	},
 
 	methods: {
-		/** The authors of notes, by one call whatever the number of notes. */
+		/** The authors of notes, by one call whatever the number of notes. Without the user service notes have no names. */
 		async authorsOf(ctx: Context, userIds: readonly number[]) {
 			const user_ids = [...new Set(userIds)];
 			if (user_ids.length === 0) return new Map();
-			const users = await call(ctx, "user.mget", { user_ids });
-			return new Map(users.map(user => [user.user_id, user]));
+			try {
+				const users = await call(ctx, "user.mget", { user_ids });
+				return new Map(users.map(user => [user.user_id, user]));
+			} catch (error) {
+				if (!isFault(error)) throw error;
+				count(this.broker, FALLBACKS, { action: "user.mget" });
+				return new Map();
+			}
 		}
+	},
+
+	created() {
+		register(this.broker, [
+			{
+				...{ type: "counter", name: FALLBACKS, labelNames: ["action"], known: [{ action: "user.mget" }] },
+				description: "Answers that were given without what an action would have added"
+			}
+		]);
 	},
 
 	started() {

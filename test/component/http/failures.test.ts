@@ -5,6 +5,7 @@ import { env } from "../../../lib/env.ts";
 import { signingKeys } from "../../../lib/signing-keys.ts";
 import { accessTokens } from "../../../lib/tokens.ts";
 import { routes } from "../../../services/api/routes.ts";
+import type { Note } from "../../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
 import { sampleRequests } from "../../support/requests.ts";
@@ -125,21 +126,25 @@ describe("A gateway that stops", () => {
 });
 
 describe("The note service", () => {
-	it("writes nothing when the user service is gone, so that the client may try again", async t => {
-		const together = await startApp(t);
-		const { token } = await together.client.newUser();
-		const note = await together.client.newNote(token);
+	it("goes on without the names of authors when the user service is gone, and counts it", async t => {
+		const app = await startApp(t, {}, { metrics: true });
+		const { token } = await app.client.newUser();
+		const note = await app.client.newNote(token);
+		const nameless = { ...note, username: "", user_avatar: "" };
+		const path = `/v1/note/${note.note_id}`;
 
-		await together.broker.destroyService("user");
-		const write = () => together.client.send("POST", "/v1/note", { token, json: { title: "Lost?", content: "x" } });
-		const change = () => together.client.send("PUT", `/v1/note/${note.note_id}`, { token, json: { title: "Lost?" } });
-		assertFailure(await write(), "unavailable");
-		assertFailure(await change(), "unavailable");
+		await app.broker.destroyService("user");
+		assert.deepEqual(assertSuccess(await app.client.send("GET", path, { token })), nameless);
+		const page = await app.client.send("GET", "/v1/note/query", { token });
+		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [nameless]);
+		const changed = await app.client.send("PUT", path, { token, json: { title: "Still works" } });
+		assert.equal(assertSuccess<Note>(changed).title, "Still works");
+		assert.equal((await app.client.newNote(token)).username, "");
+		assert.equal(app.broker.metrics.getMetric("policy.fallbacks.total")?.get({ action: "user.mget" })?.value, 4);
 
-		together.broker.createService((await import("../../../services/user/user.service.ts")).default);
-		await together.broker.waitForServices("user");
-		const page = await together.client.send("GET", "/v1/note/query", { token });
-		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [note]);
+		app.broker.createService((await import("../../../services/user/user.service.ts")).default);
+		await app.broker.waitForServices("user");
+		assert.equal(assertSuccess<Note>(await app.client.send("GET", path, { token })).username, note.username);
 	});
 
 	it("answers 503 when its node has left, and the gateway recovers with the next one", async t => {
