@@ -65,6 +65,7 @@ describe("Overload", () => {
 		t.after(() => {
 			overload.stop();
 			server.close();
+			return broker.stop();
 		});
 		const { port } = server.address() as AddressInfo;
 		const ask = () =>
