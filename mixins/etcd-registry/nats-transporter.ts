@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Errors, Transporters } from "moleculer";
 import { headers, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "nats";
+import { untilListening } from "./nats-wait.ts";
 import { type ClockMeasurement, RequestAge } from "./request-age.ts";
 
 const REQUEST = "REQ";
@@ -59,6 +60,15 @@ export class NatsTransporter extends Transporters.NATS {
 			this.broker.localBus.on("$node.disconnected", ({ node }: { node: { id: string } }) => this.#age.forget(node.id));
 		}
 		await super.onConnected(wasReconnect);
+	}
+
+	/** Waits for NATS with a growing pause; moleculer would try every 5 s, and report each time. */
+	override async connect(): Promise<void> {
+		this.#closing = false;
+		const { url, servers = [] } = this.opts as { url?: string; servers?: string | string[] };
+		const given = url ? url.split(",").map(one => one.trim()) : [servers].flat();
+		if (given.length > 0) await untilListening(given, { logger: this.logger, isOver: () => this.#closing });
+		if (!this.#closing) await super.connect();
 	}
 
 	override async disconnect(): Promise<void> {

@@ -61,7 +61,9 @@ export class RestartWorld {
 		});
 		const world = new RestartWorld(mesh, ports, dataDir);
 		try {
-			await Promise.all(world.#namesOf(services).map(name => world.#startNode(name)));
+			// Not all at once: ten processes that start take a small machine half a minute.
+			for (const service of services)
+				await Promise.all([`${service}-1`, `${service}-2`].map(name => world.#startNode(name)));
 			await mesh.ready();
 		} catch (error) {
 			await world.stop();
@@ -80,11 +82,6 @@ export class RestartWorld {
 	/** Kills a node, which stays away. */
 	async kill(name: string): Promise<void> {
 		await this.#nodes.get(name)?.kill();
-	}
-
-	/** The names of the nodes of services, in the order in which they were started. */
-	#namesOf(services: readonly string[]): string[] {
-		return services.flatMap(service => [`${service}-1`, `${service}-2`]);
 	}
 
 	/**
