@@ -71,7 +71,7 @@ function etcdRegistry(env: Env): BrokerOptions["registry"] {
 			...(ca && endpoints.some(endpoint => endpoint.startsWith("https:")) && { tls: { ca, ...certificate } })
 		}),
 		strategy: WeightedStrategy,
-		strategyOptions: { preferZone: true }
+		strategyOptions: { preferZone: true, leastBusy: true }
 	};
 }
 

@@ -53,7 +53,6 @@ export class RestartWorld {
 			ports: { http: ports.get("api-1") as number },
 			env: {
 				HOST: "127.0.0.1",
-				LOG_LEVEL: "warn",
 				TRACE_EXPORTER: "none",
 				DRAIN_NOTICE_MS: NOTICE_MS,
 				LOGIN_ATTEMPTS: "0"

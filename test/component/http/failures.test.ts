@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ServiceSchema } from "moleculer";
 import { Errors } from "moleculer";
 import { env } from "../../../lib/env.ts";
 import { signingKeys } from "../../../lib/signing-keys.ts";
@@ -9,6 +10,7 @@ import type { Note } from "../../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
 import { sampleRequests } from "../../support/requests.ts";
+import { until } from "../../support/until.ts";
 
 useEnvironment();
 
@@ -122,6 +124,40 @@ describe("A gateway that stops", () => {
 		assert.equal((await client.send("GET", "/healthz")).status, 200);
 		await client.newNote(user.token);
 		await stopped;
+	});
+
+	it("finishes what is under way, all services with it, ends the connections, and then takes none", async t => {
+		const { promise: held, resolve: release } = Promise.withResolvers<void>();
+		let asked = false;
+		let stoppedBefore = false;
+		const page = { total: 0, notes: [], next_cursor: null };
+		const note: ServiceSchema = {
+			name: "note",
+			actions: {
+				async query() {
+					asked = true;
+					await held;
+					return page;
+				}
+			},
+			stopped() {
+				stoppedBefore = !answered;
+			}
+		};
+		const { broker, client } = await startApp(t, { note });
+		const { token } = await client.newUser();
+		let answered = false;
+		const query = client.send("GET", "/v1/note/query", { token }).then(answer => {
+			answered = true;
+			return answer;
+		});
+		await until(() => asked);
+		const stopped = broker.stop();
+		await until(async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined);
+		release();
+		assert.deepEqual(assertSuccess(await query), page);
+		await stopped;
+		assert.equal(stoppedBefore, false);
 	});
 });
 
