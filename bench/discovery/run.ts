@@ -4,6 +4,7 @@ import { cpus, release } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Kind } from "./node.ts";
+import { rollingRestarts } from "./rolling-restarts.ts";
 import {
 	type CrashResult,
 	crash,
@@ -51,6 +52,7 @@ const { values } = parseArgs({
 	options: {
 		quick: { type: "boolean", default: false },
 		only: { type: "string" },
+		restarts: { type: "string" },
 		save: { type: "boolean", default: false }
 	}
 });
@@ -59,27 +61,43 @@ const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, Linux ${release(
 // One kind at a time can be measured, and saved beside the others.
 const results: Results = values.save && values.only ? JSON.parse(await readFile(RESULTS, "utf8")).results : {};
 
-for (const kind of KINDS) {
-	if (values.only && values.only !== kind) continue;
-	console.error(`${kind}: join, leave, idle`);
-	const members = await membership(kind, scale);
-	console.error(`${kind}: crash`);
-	const crashed = await crash(kind, scale);
-	console.error(`${kind}: outages`);
-	const date = new Date().toISOString();
-	results[kind] = {
-		date,
-		machine,
-		...members,
-		...(crashed && { crash: crashed }),
-		outages: await outages(kind, scale)
-	};
+if (values.restarts) await restartNotes(Number(values.restarts));
+else await compare();
+
+async function compare(): Promise<void> {
+	for (const kind of KINDS) {
+		if (values.only && values.only !== kind) continue;
+		console.error(`${kind}: join, leave, idle`);
+		const members = await membership(kind, scale);
+		console.error(`${kind}: crash`);
+		const crashed = await crash(kind, scale);
+		console.error(`${kind}: outages`);
+		const date = new Date().toISOString();
+		results[kind] = {
+			date,
+			machine,
+			...members,
+			...(crashed && { crash: crashed }),
+			outages: await outages(kind, scale)
+		};
+	}
+
+	console.table(table(results));
+	const report = { benchmark: "discovery", quick: values.quick, results };
+	if (values.save) await writeFile(RESULTS, `${JSON.stringify(report, undefined, "\t")}\n`);
+	console.log(JSON.stringify(report));
 }
 
-console.table(table(results));
-const report = { benchmark: "discovery", quick: values.quick, results };
-if (values.save) await writeFile(RESULTS, `${JSON.stringify(report, undefined, "\t")}\n`);
-console.log(JSON.stringify(report));
+/** Fails when a single call did, or an acknowledged note is missing. */
+async function restartNotes(restarts: number): Promise<void> {
+	const result = await rollingRestarts(restarts);
+	console.table({ ...result, errors: JSON.stringify(result.errors) });
+	const report = { benchmark: "rolling-restarts", date: new Date().toISOString(), machine, ...result };
+	if (values.save)
+		await writeFile(join(import.meta.dirname, "results-restarts.json"), `${JSON.stringify(report, undefined, "\t")}\n`);
+	console.log(JSON.stringify(report));
+	if (result.failed > 0 || result.kept !== result.written) process.exitCode = 1;
+}
 
 /** One row per figure, one column per kind. */
 function table(all: Results): Record<string, Record<string, string>> {

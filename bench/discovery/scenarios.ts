@@ -175,15 +175,20 @@ export async function outages(kind: Kind, scale: Scale): Promise<Record<string, 
 		}
 	};
 	const clusters: BenchCluster[] = [];
+	const prepare = async (): Promise<BenchCluster> => {
+		const cluster = await BenchCluster.start(kind);
+		clusters.push(cluster);
+		await cluster.grow(3);
+		await cluster.add("caller", { worker: false, rate: RATE });
+		await cluster.allSeen();
+		return cluster;
+	};
 	try {
-		// One after the other, so that none starts while another is in its outage.
-		for (const _ of Object.keys(all)) clusters.push(await clusterWithCaller(kind));
+		// All are up before the first outage begins.
+		const prepared = await Promise.all(Object.values(all).map(async outage => ({ outage, cluster: await prepare() })));
 		await delay(SETTLE);
-		const results = Object.entries(all).map(async ([name, outage], index) => [
-			name,
-			await underOutage(clusters[index] as BenchCluster, outage)
-		]);
-		return Object.fromEntries(await Promise.all(results));
+		const results = await Promise.all(prepared.map(({ outage, cluster }) => underOutage(cluster, outage)));
+		return Object.fromEntries(Object.keys(all).map((name, index) => [name, results[index] as OutageResult]));
 	} finally {
 		await Promise.all(clusters.map(cluster => cluster.stop()));
 	}
@@ -212,14 +217,6 @@ function etcdOutages({ etcdDown, etcdFrozen }: Scale): Record<string, Outage> {
 			await etcd.start();
 		}
 	};
-}
-
-async function clusterWithCaller(kind: Kind): Promise<BenchCluster> {
-	const cluster = await BenchCluster.start(kind);
-	await cluster.grow(3);
-	await cluster.add("caller", { worker: false, rate: RATE });
-	await cluster.allSeen();
-	return cluster;
 }
 
 async function underOutage(cluster: BenchCluster, outage: Outage): Promise<OutageResult> {
