@@ -37,12 +37,12 @@ export interface RestartResult {
  */
 export async function rollingRestarts(restarts: number): Promise<RestartResult> {
 	const dataDir = mkdtempSync(join(tmpdir(), "notemesh-restarts-"));
-	const mesh = await startLocalMesh({ dataDir, env: { NODE_ENV: "production", LOG_LEVEL: "warn" } });
+	const mesh = await startLocalMesh({ dataDir, env: { NODE_ENV: "production" } });
 	const caller = callerOf(mesh.env);
 	try {
 		await mesh.startNode("user", "user-1");
 		const nodes = new Map<string, NodeProcess>();
-		for (const name of NODES) nodes.set(name, await mesh.startNode("note", name, { LOG_LEVEL: "info" }));
+		for (const name of NODES) nodes.set(name, await mesh.startNode("note", name));
 		await caller.start();
 		await caller.waitForServices(["note", "user"]);
 
@@ -52,7 +52,7 @@ export async function rollingRestarts(restarts: number): Promise<RestartResult> 
 			const name = NODES[restart % NODES.length] as string;
 			const code = await nodes.get(name)?.stop();
 			if (code !== 0) throw new Error(`'${name}' stopped with code ${code}`);
-			nodes.set(name, await mesh.startNode("note", name, { LOG_LEVEL: "info" }));
+			nodes.set(name, await mesh.startNode("note", name));
 			await isBack(caller, name);
 			if ((restart + 1) % 10 === 0) console.error(`${restart + 1} restarts, ${load.failed} failed calls`);
 		}
@@ -73,7 +73,7 @@ const META: Meta = { user: { id: 1, role: "user", session_id: "restarts" } };
 
 /** A node without services, configured as every other. */
 function callerOf(variables: Record<string, string>): ServiceBroker {
-	const { created, started, ...options } = brokerOptions(readEnv(variables));
+	const { created, started, ...options } = brokerOptions(readEnv({ ...variables, LOG_LEVEL: "error" }));
 	return new ServiceBroker({ ...options, nodeID: "caller", skipProcessEventRegistration: true });
 }
 

@@ -10,6 +10,8 @@ interface Metric {
 	labelNames?: string[];
 	unit?: string;
 	buckets?: number[];
+	/** What makes moleculer's Prometheus reporter write `_sum` and `_count`. */
+	quantiles?: boolean;
 }
 
 const SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 60, 600, 3600];
@@ -27,6 +29,7 @@ export const metrics = {
 		labelNames: ["saga", "status"],
 		unit: "second",
 		buckets: SECONDS,
+		quantiles: true,
 		description: "From begin to end"
 	},
 	"saga.step.tries.total": {
@@ -47,6 +50,7 @@ export const metrics = {
 		type: "histogram",
 		unit: "second",
 		buckets: SECONDS,
+		quantiles: true,
 		description: "How long a saga was due when it was picked up"
 	}
 } as const satisfies Record<string, Metric>;
