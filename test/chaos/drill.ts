@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { check, type Violation } from "./check.ts";
+import { random } from "./events/config.ts";
 import type { Fault } from "./fault.ts";
 import type { Operation } from "./history.ts";
 import { Load } from "./load.ts";
@@ -41,7 +42,7 @@ export async function drill<P extends Platform>(platform: P, fault: Fault<P>, se
 	await delay(BEFORE_MS);
 
 	const struck = performance.now();
-	await fault.strike(platform);
+	await fault.strike(platform, random(seed));
 	await delay(fault.seconds * 1000);
 	await fault.heal(platform);
 	const healed = performance.now();

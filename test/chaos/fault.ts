@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Embedded } from "./embedded.ts";
 import type { Mesh, NodeName, ServerName } from "./mesh.ts";
 import type { Platform } from "./platform.ts";
@@ -21,7 +22,8 @@ export interface Fault<P extends Platform> {
 	whyNot?: () => string | false;
 	/** Makes things ready, before clients come. */
 	arrange?(platform: P): Promise<void>;
-	strike(platform: P): Promise<void>;
+	/** @param random gives numbers from 0 to 1 that follow from the seed */
+	strike(platform: P, random: () => number): Promise<void>;
 	heal(platform: P): Promise<void>;
 	/** Undoes `arrange`. */
 	tidy?(platform: P): Promise<void>;
@@ -121,5 +123,42 @@ export function databaseClockStepped(seconds: number): Deed & Pick<MeshFault, "a
 		strike: async mesh => mesh.setClock(seconds),
 		heal: async mesh => mesh.setClock(0),
 		tidy: mesh => restart(mesh)
+	};
+}
+
+/** One deed after the other, each for some seconds, with a second of rest between. */
+export function oneAfterTheOther(seconds: number, ...deeds: Deed[]): Deed {
+	return {
+		async strike(mesh, random) {
+			for (const { strike, heal } of deeds) {
+				await strike(mesh, random);
+				await delay(seconds * 1000);
+				await heal(mesh);
+				await delay(1_000);
+			}
+		},
+		heal: async () => {}
+	};
+}
+
+/** Deeds by chance, for half a second to three seconds each, up to three at a time. */
+export function storm(seconds: number, deeds: readonly Deed[]): Deed {
+	return {
+		async strike(mesh, random) {
+			const end = Date.now() + seconds * 1000;
+			const free = [...deeds];
+			const wreak = async () => {
+				while (Date.now() < end) {
+					const [deed] = free.splice(Math.floor(random() * free.length), 1) as [Deed];
+					await deed.strike(mesh, random);
+					await delay(500 + 2_500 * random());
+					await deed.heal(mesh);
+					free.push(deed);
+					await delay(500 * random());
+				}
+			};
+			await Promise.all([wreak(), wreak(), wreak()]);
+		},
+		heal: async () => {}
 	};
 }

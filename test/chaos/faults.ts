@@ -10,9 +10,11 @@ import {
 	type MeshFault,
 	nodesFrozen,
 	nodesKilled,
+	oneAfterTheOther,
 	serverFrozen,
 	serverKilled,
-	serverStutters
+	serverStutters,
+	storm
 } from "./fault.ts";
 
 const HOUR = 3600;
@@ -21,7 +23,7 @@ const needsFaketime = () => (findCommand("faketime") ? false : "needs the Debian
 
 export const meshFaults: readonly MeshFault[] = [
 	{
-		...{ name: "note-killed", what: "kill -9 of one of two note nodes", seconds: 4, quick: true },
+		...{ name: "note-killed", what: "kill -9 of one of two note nodes", seconds: 4 },
 		...{ failures: true, expected: "what the node was doing fails; the other node serves" },
 		...nodesKilled("note-1")
 	},
@@ -80,7 +82,7 @@ export const meshFaults: readonly MeshFault[] = [
 		...serverFrozen("nats")
 	},
 	{
-		...{ name: "nats-wiped", what: "kill -9 of NATS, restart without its streams", seconds: 3, quick: true },
+		...{ name: "nats-wiped", what: "kill -9 of NATS, restart without its streams", seconds: 3 },
 		...{ failures: true, expected: "as above; outboxes publish again, the audit log is complete" },
 		...serverKilled("nats", { wiped: true })
 	},
@@ -100,7 +102,7 @@ export const meshFaults: readonly MeshFault[] = [
 		...serverKilled("etcd", { wiped: true })
 	},
 	{
-		...{ name: "mariadb-killed", what: "kill -9 of MariaDB, restart on its data", seconds: 4, quick: true },
+		...{ name: "mariadb-killed", what: "kill -9 of MariaDB, restart on its data", seconds: 4 },
 		...{ failures: true, expected: "503 until it is back" },
 		...serverKilled("mariadb")
 	},
@@ -179,6 +181,41 @@ export const meshFaults: readonly MeshFault[] = [
 		...{ name: "database-clock-back", what: "the clock of MariaDB steps an hour back, and forward", seconds: 4 },
 		...{ failures: false, expected: "nothing but odd times", whyNot: needsFaketime },
 		...databaseClockStepped(-HOUR)
+	},
+	{
+		...{
+			name: "one-after-the-other",
+			what: "kill -9 of a note node, NATS, etcd (both wiped) and MariaDB, each for 1 s"
+		},
+		...{ seconds: 0, failures: true, expected: "as each alone", quick: true },
+		...oneAfterTheOther(
+			1,
+			nodesKilled("note-1"),
+			serverKilled("nats", { wiped: true }),
+			serverKilled("etcd", { wiped: true }),
+			serverKilled("mariadb")
+		)
+	},
+	{
+		...{
+			name: "storm",
+			what: "for 20 s, up to three at a time, nodes and servers killed and frozen by chance",
+			seconds: 0
+		},
+		...{ failures: true, noAnswer: true, expected: "much fails; nothing is lost" },
+		...storm(20, [
+			nodesKilled("note-1"),
+			nodesFrozen("note-2"),
+			nodesKilled("user-1"),
+			nodesKilled("points-1"),
+			nodesFrozen("audit-1"),
+			nodesKilled("api-1"),
+			nodesFrozen("api-2"),
+			serverKilled("nats"),
+			serverKilled("etcd"),
+			serverFrozen("mariadb"),
+			serverKilled("redis")
+		])
 	}
 ];
 

@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type LocalMesh, startLocalMesh } from "../../scripts/local-mesh.ts";
 import type { NodeProcess } from "../../scripts/node-process.ts";
@@ -53,11 +53,17 @@ export class Mesh implements Platform {
 		this.setClock(0);
 	}
 
-	/** Starts servers and nodes, and waits until the gateways say that all is ready. */
-	static async start(): Promise<Mesh> {
+	/**
+	 * Starts servers and nodes, and waits until the gateways say that all is ready.
+	 * @param logs folder that keeps what the nodes print
+	 */
+	static async start(logs?: string): Promise<Mesh> {
+		if (logs) mkdirSync(logs, { recursive: true });
+		const onLine = (node: string, line: string) => logs && appendFileSync(join(logs, `${node}.log`), `${line}\n`);
 		const ports = [await freePort(), await freePort()];
 		const env = { ...LIMITS, NODE_ENV: "production", HOST: "127.0.0.1" };
-		const local = await startLocalMesh({ dataDir: temporaryFolder("chaos"), ports: { http: ports[0] as number }, env });
+		const dataDir = temporaryFolder("chaos");
+		const local = await startLocalMesh({ dataDir, ports: { http: ports[0] as number }, env, onLine });
 		const mesh = new Mesh(local, ports, await TcpProxy.start(local.servers.mariadb.port));
 		await Promise.all(names.map(name => mesh.startNode(name)));
 		await local.ready();
@@ -132,11 +138,6 @@ export class Mesh implements Platform {
 		return [...this.#nodes]
 			.filter(([, node]) => !node.running && !this.#killed.has(node))
 			.map(([name, node]) => `${name} ended by itself:\n${node.lines.slice(-15).join("\n")}`);
-	}
-
-	/** The last lines that a node has printed. */
-	lastLines(name: NodeName, count: number): string[] {
-		return this.#node(name).lines.slice(-count);
 	}
 
 	async stop(): Promise<void> {

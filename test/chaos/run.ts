@@ -1,5 +1,5 @@
 /**
- * `npm run chaos [-- --quick] [--only <fault>] [--seed <n>]`: breaks everything around a running Notemesh while clients
+ * `npm run chaos [-- --quick] [--only <fault>] [--seed <n>] [--logs <folder>]`: breaks everything around a running Notemesh while clients
  * use it, and checks that every promise was kept. Exits with 1 where one was not.
  */
 import { parseArgs } from "node:util";
@@ -16,7 +16,8 @@ const { values: options } = parseArgs({
 	options: {
 		quick: { type: "boolean", default: false },
 		only: { type: "string", multiple: true },
-		seed: { type: "string", default: "20261121" }
+		seed: { type: "string", default: "20261121" },
+		logs: { type: "string" }
 	}
 });
 const seed = Number(options.seed);
@@ -61,12 +62,15 @@ if (onMesh.length + onEmbedded.length + skipped.length === 0)
 	);
 
 console.log(`seed ${seed}`);
-const results = [...(await drills(Mesh.start, onMesh)), ...(await drills(Embedded.start, onEmbedded))];
+const results = [
+	...(await drills(() => Mesh.start(options.logs), onMesh)),
+	...(await drills(Embedded.start, onEmbedded))
+];
 
 console.table(
 	results.map(({ failed, violations, writtenAfterBegin, writtenAfterEnd, lastFailureAfterEnd, ...row }) => ({
 		...{ fault: row.fault, "for s": row.seconds, writes: row.writes, reads: row.reads, registered: row.registrations },
-		...{ 500: failed[500], 503: failed[503], 504: failed[504], "no answer": failed.none },
+		...{ "500s": failed[500], "503s": failed[503], "504s": failed[504], "no answer": failed.none },
 		...{ "written after begin, ms": writtenAfterBegin, "after end, ms": writtenAfterEnd },
 		...{ "last failure after end, ms": lastFailureAfterEnd, "slowest, ms": row.slowest, violations: violations.length }
 	}))
