@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { request } from "node:http";
+import { type Agent, request } from "node:http";
 import { connect } from "node:net";
 import type { Note } from "../../services/note/note.contract.ts";
 
@@ -35,12 +35,22 @@ export interface TestUser {
 
 let users = 0;
 
+/** How a client connects. */
+interface ConnectionOptions {
+	/** Keeps connections open; without one, each request has its own. */
+	agent?: Agent;
+	/** How long a request may go without a byte, in milliseconds; 0: for ever. */
+	timeout?: number;
+}
+
 /** A plain HTTP client: no redirects, no retries, no added headers, any method and body. */
 export class Client {
 	readonly url: string;
+	readonly #connection: Required<ConnectionOptions> | { agent: false; timeout: number };
 
-	constructor(url: string) {
+	constructor(url: string, { agent, timeout = 0 }: ConnectionOptions = {}) {
 		this.url = url;
+		this.#connection = { agent: agent ?? false, timeout };
 	}
 
 	send(method: string, path: string, { token, headers = {}, json, form, raw }: RequestOptions = {}): Promise<Answer> {
@@ -54,7 +64,7 @@ export class Client {
 				port,
 				method,
 				path,
-				agent: false,
+				...this.#connection,
 				headers: {
 					...(type && { "Content-Type": type }),
 					...(body !== undefined && { "Content-Length": Buffer.byteLength(body) }),
@@ -81,6 +91,7 @@ export class Client {
 			}
 		);
 		sent.on("error", reject);
+		sent.on("timeout", () => sent.destroy(new Error("No answer in time")));
 		sent.end(body);
 		return promise;
 	}
