@@ -31,6 +31,11 @@ export interface AuditMethods {
 		work: (transaction: Transaction) => Promise<T>,
 		describe?: (result: T) => AuditedObject | null
 	): Promise<T>;
+	/**
+	 * Records a change in a transaction of the caller's: that of a saga's branch, say. Nothing else is recorded of the
+	 * action, so it has no `audit` rule of its own.
+	 */
+	record(ctx: Context, transaction: Transaction, rule: AuditRule, about?: AuditedObject): Promise<void>;
 }
 
 interface AuditService extends Service, OutboxMethods {
@@ -65,9 +70,8 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 					.catch(failure => service.logger.error("A refusal could not be recorded", record, failure));
 				throw error;
 			}
-			if (recorded.has(ctx)) return result;
-			const record = recordOf(ctx, rule, { about: rule.describe?.(result as never) ?? {} });
-			await service.transaction(transaction => write(service, transaction, ctx, record));
+			if (rule.only === "refusals" || recorded.has(ctx)) return result;
+			await service.transaction(transaction => write(service, transaction, ctx, recordOf(ctx, rule)));
 			return result;
 		};
 
@@ -90,6 +94,10 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				});
 				recorded.add(ctx);
 				return result;
+			},
+
+			async record(this: Service, ctx: Context, transaction: Transaction, rule: AuditRule, about?: AuditedObject) {
+				await write(this as AuditService, transaction, ctx, recordOf(ctx, rule, about && { about }));
 			}
 		},
 
