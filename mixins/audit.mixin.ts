@@ -24,12 +24,12 @@ export interface AuditMethods {
 	/**
 	 * Runs a change in a transaction that also records it: both are there afterwards, or neither.
 	 * @param work the change; what it throws undoes it and is recorded as a refusal by itself
-	 * @param describe what the change was about, from its result
+	 * @param describe what the change was about, from its result; null where nothing was changed, and nothing is recorded
 	 */
 	audited<T>(
 		ctx: Context,
 		work: (transaction: Transaction) => Promise<T>,
-		describe?: (result: T) => AuditedObject
+		describe?: (result: T) => AuditedObject | null
 	): Promise<T>;
 	/**
 	 * Records a change in a transaction of the caller's: that of a saga's branch, say. Nothing else is recorded of the
@@ -81,14 +81,15 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				this: Service,
 				ctx: Context,
 				work: (transaction: Transaction) => Promise<T>,
-				describe: (result: T) => AuditedObject = () => ({})
+				describe: (result: T) => AuditedObject | null = () => ({})
 			): Promise<T> {
 				const service = this as AuditService;
 				const rule = ctx.action?.audit;
 				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
 				const result = await service.transaction(async transaction => {
 					const done = await work(transaction);
-					await write(service, transaction, ctx, recordOf(ctx, rule, { about: describe(done) }));
+					const about = describe(done);
+					if (about) await write(service, transaction, ctx, recordOf(ctx, rule, { about }));
 					return done;
 				});
 				recorded.add(ctx);
