@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { RUNNER } from "../../scripts/local-mesh.ts";
 import { type NodeProcess, spawnNode } from "../../scripts/node-process.ts";
-import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
+import { killAtExit, temporaryFolder } from "../../scripts/servers/leftovers.ts";
 import { freePort } from "../support/processes.ts";
 import type { Platform } from "./platform.ts";
 
@@ -38,7 +38,8 @@ export class Embedded implements Platform {
 	static async start(logs?: string): Promise<Embedded> {
 		const folder = temporaryFolder("small-disk");
 		execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK}`, "notemesh-chaos", folder]);
-		process.prependOnceListener("exit", () => unmount(folder));
+		// However this process ends: before the folder is removed.
+		killAtExit({ killNow: () => unmount(folder) });
 		const embedded = new Embedded(folder, await freePort(), logs);
 		await embedded.ready();
 		return embedded;
