@@ -40,6 +40,9 @@ export interface Backlog {
 
 const COLUMNS = "id, msg_id, stream, subject, aggregate, version, payload, headers, sequence, created_at, attempts";
 
+/** Nodes may be configured with different leases, though not with ones that differ so much. */
+const LONGEST_LEASES = 10;
+
 /** Runs a function in a transaction: READ COMMITTED on MySQL. */
 export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 
@@ -64,7 +67,8 @@ export class OutboxStore {
 	}
 
 	/**
-	 * Takes the lease when nobody has it. The number is the fence: whoever had the lease before can not write any more.
+	 * Takes the lease when nobody has it, or when it ends later than any can that was taken by this clock: then the
+	 * database's clock was set back. The number is the fence: whoever had the lease before can not write any more.
 	 * @param lease in milliseconds
 	 * @returns the epoch, undefined while somebody else is the relay
 	 */
@@ -78,8 +82,8 @@ export class OutboxStore {
 				);
 			const claimed = await this.#update(
 				`UPDATE outbox_relay SET epoch = epoch + 1, owner = :owner, lease_until = ${this.#now} + :lease
-				WHERE lease_until < ${this.#now}`,
-				{ owner, lease },
+				WHERE lease_until < ${this.#now} OR lease_until > ${this.#now} + :longest`,
+				{ owner, lease, longest: LONGEST_LEASES * lease },
 				transaction
 			);
 			if (claimed === 0) return undefined;
