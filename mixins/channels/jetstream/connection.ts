@@ -24,6 +24,8 @@ export async function connectForever(url: string, name: string, onReconnect: () 
 		...connectionOptions(url),
 		name,
 		waitOnFirstConnect: true,
+		// A stack for every request costs more than the request.
+		noAsyncTraces: true,
 		maxReconnectAttempts: -1,
 		reconnectTimeWait: 250,
 		reconnectJitter: 250,
