@@ -31,9 +31,11 @@ export interface AuditMethods {
 		work: (transaction: Transaction) => Promise<T>,
 		describe?: (result: T) => AuditedObject
 	): Promise<T>;
+	/** Records the action in the transaction of its change, where that is not one of `audited`: a saga's branch. */
+	audit(ctx: Context, transaction: Transaction, about?: AuditedObject): Promise<void>;
 }
 
-interface AuditService extends Service, OutboxMethods {
+interface AuditService extends Service, OutboxMethods, AuditMethods {
 	transaction: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 }
 
@@ -65,7 +67,7 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 					.catch(failure => service.logger.error("A refusal could not be recorded", record, failure));
 				throw error;
 			}
-			if (recorded.has(ctx)) return result;
+			if (recorded.has(ctx) || rule.explicit) return result;
 			const record = recordOf(ctx, rule, { about: rule.describe?.(result as never) ?? {} });
 			await service.transaction(transaction => write(service, transaction, ctx, record));
 			return result;
@@ -80,15 +82,19 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				describe: (result: T) => AuditedObject = () => ({})
 			): Promise<T> {
 				const service = this as AuditService;
-				const rule = ctx.action?.audit;
-				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
 				const result = await service.transaction(async transaction => {
 					const done = await work(transaction);
-					await write(service, transaction, ctx, recordOf(ctx, rule, { about: describe(done) }));
+					await service.audit(ctx, transaction, describe(done));
 					return done;
 				});
 				recorded.add(ctx);
 				return result;
+			},
+
+			async audit(this: Service, ctx: Context, transaction: Transaction, about: AuditedObject = {}): Promise<void> {
+				const rule = ctx.action?.audit;
+				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
+				await write(this as AuditService, transaction, ctx, recordOf(ctx, rule, { about }));
 			}
 		},
 

@@ -10,6 +10,8 @@ export interface AuditRule {
 	details?: readonly string[];
 	/** What the action was about, from its result, where it is recorded after its end. */
 	describe?: (result: never) => AuditedObject;
+	/** The action says itself what it changed (`this.audit`, `this.audited`): one that ended without has changed nothing. */
+	explicit?: true;
 }
 
 /** What a change turned out to be about. */
