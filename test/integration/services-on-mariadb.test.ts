@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { acquire } from "../../mixins/db/connection.ts";
-import { migrate } from "../../models/migrator.ts";
+import { migrate, migratedServices } from "../../models/migrator.ts";
 import { type MariadbServer, startMariadb } from "../../scripts/servers/mariadb.ts";
 import type { Note, NotePage } from "../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
@@ -26,7 +26,7 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		// The environment is read when the first service is created.
 		const secret = "a-secret-for-tests-of-at-least-32-bytes";
 		useEnvironment({ DATABASE_URL: `${server.url}/{service}`, JWT_KEYS: `test:${secret}` });
-		for (const service of ["user", "note"]) {
+		for (const service of migratedServices()) {
 			const { sequelize, release } = acquire(await server.createDatabase(service));
 			await migrate(sequelize, service);
 			await release();
