@@ -1,10 +1,10 @@
 import type { Context, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
-import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
-import { AUDIT, consumers, streams } from "../../lib/streams.ts";
+import { AUDIT, platform } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
@@ -27,7 +27,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
 	mixins: [
 		RegistryMixin(),
-		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
+		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({
 			model: noteModel,
 			migrator: migratorOf("note"),

@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto";
 import type { Context, ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
 import { broadcast } from "../../lib/call.ts";
-import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError, hasType } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { count, register } from "../../lib/observability/instruments.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
-import { AUDIT, consumers, streams } from "../../lib/streams.ts";
+import { AUDIT, platform } from "../../lib/streams.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -60,7 +60,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
 		RegistryMixin(),
-		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
+		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({
 			model: userModel,
 			models: [sessionModel],

@@ -19,10 +19,9 @@ export function connectionOptions(url: string): ConnectionOptions {
  *
  * @param onReconnect called after each connection but the first
  */
-export async function connectForever(url: string, name: string, onReconnect: () => void): Promise<NatsConnection> {
+export async function connectForever(options: ConnectionOptions, onReconnect: () => void): Promise<NatsConnection> {
 	const connection = await connect({
-		...connectionOptions(url),
-		name,
+		...options,
 		waitOnFirstConnect: true,
 		// A stack for every request costs more than the request.
 		noAsyncTraces: true,

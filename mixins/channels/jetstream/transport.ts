@@ -1,4 +1,5 @@
 import {
+	type ConnectionOptions,
 	ErrorCode,
 	type JetStreamClient,
 	type JetStreamManager,
@@ -39,14 +40,15 @@ interface Connected {
 
 /** Streams in NATS JetStream, server 2.9 and later. The connection is made at the first use and kept for ever. */
 export class JetStreamTransport implements Transport {
-	readonly #url: string;
+	readonly #nats: () => ConnectionOptions;
 	readonly #log: Log;
 	readonly #reconnected = new Set<() => void>();
 	#connected: Promise<Connected> | undefined;
 	#closed = false;
 
-	constructor(url: string, log: Log) {
-		this.#url = url;
+	/** @param nats how to reach the server; asked for at the first use */
+	constructor(nats: () => ConnectionOptions, log: Log) {
+		this.#nats = nats;
 		this.#log = log;
 	}
 
@@ -144,7 +146,7 @@ export class JetStreamTransport implements Transport {
 	}
 
 	async #open(): Promise<Connected> {
-		const connection = await connectForever(this.#url, "channels", () => {
+		const connection = await connectForever({ ...this.#nats(), name: "channels" }, () => {
 			for (const listener of this.#reconnected) listener();
 		});
 		const client = connection.jetstream({ timeout: PUBLISH_TIMEOUT_MS });
