@@ -86,6 +86,12 @@ export const variables = {
 		"memory",
 		"What limits do while Redis is away: each node counts for itself, nothing is limited, or limited requests get 503"
 	),
+	IDEMPOTENCY_HOURS: integer(
+		24,
+		1,
+		8760,
+		"How long an Idempotency-Key of a note and its answer are kept at least, in hours"
+	),
 	TRUST_PROXY: proxies(
 		"Reverse proxies whose X-Forwarded-For names the client; empty: the peer of the connection is it"
 	),

@@ -2,12 +2,13 @@ import type { Context, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
-import { identityOf, type Meta } from "../../lib/identity.ts";
+import { idempotencyKeyOf, identityOf, type Meta } from "../../lib/identity.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, platform } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
+import { type IdempotencyMethods, IdempotencyMixin } from "../../mixins/idempotency.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
 import * as contract from "./note.contract.ts";
@@ -15,7 +16,7 @@ import { noteError } from "./note.contract.ts";
 import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
 import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods {
+interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods, IdempotencyMethods {
 	authorsOf(ctx: Context, userIds: readonly number[]): Promise<Map<number, Author>>;
 }
 
@@ -27,6 +28,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
 	mixins: [
 		RegistryMixin(),
+		IdempotencyMixin({ keyOf: idempotencyKeyOf, retention: () => env().IDEMPOTENCY_HOURS * 3_600_000 }),
 		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({
 			model: noteModel,
@@ -49,12 +51,15 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 				const { id } = identityOf(ctx);
 				// Asked before the write: whoever gets an error must be free to try again.
 				const authors = await this.authorsOf(ctx, [id]);
-				const note = await this.audited(
+				const { result } = await this.audited(
 					ctx,
-					transaction => this.notes.insert(id, ctx.params, transaction),
-					inserted => ({ id: inserted.id })
+					transaction =>
+						this.idempotent(ctx, transaction, async () =>
+							present(await this.notes.insert(id, ctx.params, transaction), authors.get(id))
+						),
+					created => (created.repeated ? null : { id: created.result.note_id })
 				);
-				return present(note, authors.get(id));
+				return result;
 			}
 		},
 

@@ -29,7 +29,7 @@ interface PointsVars {
 }
 
 /** What the audit log keeps of a change; a repetition changes nothing. */
-const recorded = { object: "points", id: "user_id", details: ["points", "reference"], explicit: true } as const;
+const recorded = { object: "points", id: "user_id", details: ["points", "reference"] } as const;
 
 const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 	name: "points",
@@ -57,7 +57,7 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 		grant: {
 			visibility: "public",
 			params: contract.changePoints,
-			audit: recorded,
+			audit: { ...recorded, only: "refusals" },
 			handler(ctx: Context<contract.ChangePoints, Meta>) {
 				return this.bookBranch(ctx, { ...ctx.params, kind: "grant", reference: branchOf(ctx).gid });
 			}
@@ -66,7 +66,7 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 		revoke: {
 			visibility: "public",
 			params: contract.changePoints,
-			audit: recorded,
+			audit: { ...recorded, only: "refusals" },
 			handler(ctx: Context<contract.ChangePoints, Meta>) {
 				const { user_id, points } = ctx.params;
 				return this.bookBranch(ctx, { user_id, points: -points, kind: "revoke", reference: branchOf(ctx).gid });
@@ -76,7 +76,7 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 		spend: {
 			visibility: "public",
 			params: contract.spendPoints,
-			audit: recorded,
+			audit: { ...recorded, only: "refusals" },
 			handler(ctx: Context<contract.SpendPoints, Meta>): Promise<contract.Balance> {
 				const { points, ...rest } = ctx.params;
 				const change = { ...rest, points: -points, kind: "spend" } as const;
@@ -113,7 +113,7 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 			return this.branch(ctx, async transaction => {
 				const balance = await this.points.book(change, transaction);
 				// A branch runs for the user whose account it is, where its saga began without one: a registration.
-				await this.audit(ctx, transaction, { user_id: change.user_id });
+				await this.record(ctx, transaction, recorded, { user_id: change.user_id });
 				return balance;
 			});
 		}

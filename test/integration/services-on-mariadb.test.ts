@@ -60,6 +60,19 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		for (const answer of answers.filter(({ status }) => status !== 200)) assertFailure(answer, "stale");
 	});
 
+	it("write one note for twenty requests with one Idempotency-Key, and give all the same answer", async () => {
+		for (let round = 0; round < 5; round++) {
+			const headers = { "Idempotency-Key": `race-${round}` };
+			const json = { title: "once", content: "x" };
+			const { token } = await client.newUser();
+			const answers = await times(20, () => client.send("POST", "/v1/note", { token, json, headers }));
+			assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([201]));
+			assert.equal(new Set(answers.map(({ text }) => text)).size, 1);
+			const page = assertSuccess<NotePage>(await client.send("GET", "/v1/note/query", { token }));
+			assert.equal(page.total, 1);
+		}
+	});
+
 	it("have one winner of ten uses of one refresh token, and then none", async () => {
 		const { refresh_token } = await client.newUser();
 		const refresh = (token: string) => client.send("POST", "/v1/user/refresh", { json: { refresh_token: token } });
