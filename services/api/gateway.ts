@@ -96,8 +96,11 @@ async function onAfterCall(
 	await req.attempt?.succeeded();
 	const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
 	if (status) ctx.meta.$statusCode = status;
-	// moleculer-web's own `$location` is left out of a 202.
-	if (location) ctx.meta.$responseHeaders = { Location: location(fields) };
+	if (location) {
+		// moleculer-web leaves `$location` out of a 202, and warns of a 201 without it.
+		ctx.meta.$location = location(fields);
+		ctx.meta.$responseHeaders = { Location: ctx.meta.$location };
+	}
 	if (envelope === "none") return data;
 	if (envelope !== "tokens") return success(data);
 	const { token, expire, refresh_token } = fields;
