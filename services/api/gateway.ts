@@ -76,7 +76,8 @@ async function onBeforeCall(
 	res: GatewayResponse,
 	alias: RoutedAlias
 ): Promise<void> {
-	if (alias.idempotent) ctx.meta.idempotency_key = idempotencyKey(req);
+	const key = alias.idempotent && idempotencyKey(req);
+	if (key) ctx.meta.idempotency_key = key;
 	const { params, body } = req.$params as { params: Params; body: Params };
 	const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 	req.$params = given;
