@@ -82,7 +82,7 @@ describe("The metrics of a process", () => {
 		await round(900, 10_900);
 		const after = await scrape();
 		assert.deepEqual(
-			// What is measured on a clock of its own, not by requests, may come in between.
+			// What outbox, channels and audit log measure on a clock of their own may come in between.
 			after.series().filter(name => name.includes("{") && !before.has(name) && !/^(outbox|channels|audit)_/.test(name)),
 			[]
 		);
