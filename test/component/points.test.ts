@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ServiceBroker } from "moleculer";
+import { QueryTypes, type Sequelize } from "sequelize";
+import type { AuditRecord } from "../../mixins/audit.mixin.ts";
 import PointsService from "../../services/points/points.service.ts";
 import { quiet, useEnvironment } from "../support/app.ts";
 import { pointsOf, raceForPoints, raceForReference } from "../support/points.ts";
@@ -16,6 +18,14 @@ after(() => broker.stop());
 let users = 0;
 const points = pointsOf(broker);
 const { grant, revoke, spend, balance, history } = points;
+
+async function recorded(): Promise<AuditRecord[]> {
+	const { db } = broker.getLocalService("points") as unknown as { db: Sequelize };
+	const rows = await db.query<{ payload: string }>("SELECT payload FROM outbox ORDER BY id", {
+		type: QueryTypes.SELECT
+	});
+	return rows.map(({ payload }) => JSON.parse(payload));
+}
 
 describe("Points", () => {
 	it("are granted once, however often the saga asks", async () => {
@@ -78,6 +88,34 @@ describe("Points", () => {
 		);
 		assert.equal(second.next_cursor, null);
 		assert.deepEqual((await history(++users)).entries, []);
+	});
+
+	it("leave one record of each change and each refusal in the transaction of the change, whatever is repeated", async () => {
+		const user = ++users;
+		await grant(user, 10);
+		await grant(user, 10);
+		await Promise.all([spend(user, 4, "order"), spend(user, 4, "order")]);
+		await assert.rejects(spend(user, 40, "greed"), { type: "POINTS_INSUFFICIENT" });
+		await assert.rejects(broker.call("points.grant", { user_id: user, points: 1 }), { type: "SAGA_FAILURE" });
+		await assert.rejects(broker.call("points.spend", { user_id: user, points: 0, reference: "r" }));
+		await assert.rejects(revoke(user, 10));
+		await grant(user, 4, "another");
+		await revoke(user, 4, "another");
+		const records = (await recorded()).filter(({ object_id }) => object_id === String(user));
+		assert.deepEqual(
+			records.map(({ action, outcome, error, user_id }) => [action, outcome, error, user_id]),
+			[
+				["points.grant", "done", null, user],
+				["points.spend", "done", null, null],
+				["points.spend", "refused", "POINTS_INSUFFICIENT", null],
+				["points.grant", "refused", "SAGA_FAILURE", null],
+				["points.spend", "refused", "VALIDATION_ERROR", null],
+				["points.revoke", "refused", "POINTS_INSUFFICIENT", null],
+				["points.grant", "done", null, user],
+				["points.revoke", "done", null, user]
+			]
+		);
+		assert.deepEqual(records[1]?.details, { points: 4, reference: "order" });
 	});
 
 	it("of a user without an account are none", async () => assert.equal(await balance(++users), 0));
