@@ -1,5 +1,4 @@
 import type { Context, ServiceSchema } from "moleculer";
-import { call } from "../../lib/call.ts";
 import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
@@ -10,16 +9,16 @@ import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
+import { type AuthorsOf, authorDirectory } from "./note.authors.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
-import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
-import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
+import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
+import { type NoteStore, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods {
-	authorsOf(ctx: Context, userIds: readonly number[]): Promise<Map<number, Author>>;
-}
+interface NoteMethods extends DbMethods, EventsMethods {}
 
 interface NoteVars {
+	authorsOf: AuthorsOf;
 	notes: NoteStore;
 }
 
@@ -151,18 +150,12 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		}
 	},
 
-	methods: {
-		/** The authors of notes, by one call whatever the number of notes. */
-		async authorsOf(ctx: Context, userIds: readonly number[]) {
-			const user_ids = [...new Set(userIds)];
-			if (user_ids.length === 0) return new Map();
-			const users = await call(ctx, "user.mget", { user_ids });
-			return new Map(users.map(user => [user.user_id, user]));
-		}
+	created() {
+		this.authorsOf = authorDirectory();
 	},
 
 	started() {
-		this.notes = noteStore(this.models.note);
+		this.notes = noteStore(this.statements);
 	}
 };
 
