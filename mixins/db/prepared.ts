@@ -66,7 +66,8 @@ export function statements(db: Sequelize): Statements {
 	async function execute(sql: string, values: readonly Value[], transaction?: Transaction) {
 		if (options.logging) options.logging(sql);
 		const end = observer?.(described(sql));
-		const own = (transaction as { connection?: unknown } | undefined)?.connection;
+		const { connection: own, finished } = (transaction ?? {}) as { connection?: unknown; finished?: string };
+		if (finished) throw new Error(`The transaction has ended (${finished}), and its connection is somebody else's`);
 		let connection = own;
 		try {
 			connection ??= await connectionManager.getConnection();
