@@ -4,10 +4,21 @@ import { type Infer, text } from "../../lib/schema.ts";
 export const pingResult = { message: { type: "string" } } as const;
 export const liveResult = { status: { type: "enum", values: ["ok"] } } as const;
 export const docsFile = { $$strict: true, file: text({ maxChars: 128, optional: true }) } as const;
-const check = { type: "enum", values: ["ok", "failed"] } as const;
-const checks = { type: "object", props: { user: check, note: check, transporter: check } } as const;
-export const readyResult = { status: { type: "enum", values: ["ok"] }, checks } as const;
-export const notReadyResult = { status: { type: "enum", values: ["failed", "draining"] }, checks } as const;
+
+type Check = "ok" | "failed";
+
+/** What `api.ready` found: `checks` has a row for each service behind the routes, and one for the transporter. */
+export interface Readiness {
+	status: "ok" | "failed" | "draining";
+	checks: Record<string, Check>;
+}
+
+/** The schema of a {@link Readiness} with one of some statuses. */
+export const readyResult = (services: readonly string[], statuses: readonly Readiness["status"][]) => {
+	const check = { type: "enum", values: ["ok", "failed"] satisfies Check[] };
+	const props = Object.fromEntries([...services, "transporter"].map(name => [name, check]));
+	return { status: { type: "enum", values: statuses }, checks: { type: "object", props } };
+};
 
 export const apiError = errorTable({
 	ROUTE_NOT_FOUND: [404, "Not found"],
@@ -25,9 +36,6 @@ export const apiError = errorTable({
 	/** Requests can not be counted, and are not let in uncounted. */
 	LIMITS_UNAVAILABLE: [503, "Service unavailable"]
 });
-
-/** What `api.ready` found. */
-export type Readiness = Infer<typeof readyResult> | Infer<typeof notReadyResult>;
 
 declare module "../../lib/call.ts" {
 	interface Actions {

@@ -1,5 +1,5 @@
 import { jsonSchema } from "../../lib/json-schema.ts";
-import type { RouteDefinition } from "./routes.ts";
+import { type RouteDefinition, serviceOf } from "./route.ts";
 
 const errorAnswers = {
 	400: "The request could not be read",
@@ -33,7 +33,7 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 			...{ contact: { name: "The operators of this server" }, license: { name: "MIT", identifier: "MIT" } }
 		},
 		servers: [{ url: "/" }],
-		tags: [...new Set(routes.map(tagOf))].map(name => ({ name, description: `What the ${name} service does` })),
+		tags: [...new Set(routes.map(serviceOf))].map(name => ({ name, description: `What the ${name} service does` })),
 		paths,
 		components: {
 			securitySchemes: {
@@ -76,7 +76,7 @@ function operation(route: RouteDefinition): Schema {
 			...(route.role ? [`For the role ${route.role} only.`] : []),
 			...(route.guarded ? ["Counts towards the stricter limit that guards passwords, too."] : [])
 		].join(" "),
-		tags: [tagOf(route)],
+		tags: [serviceOf(route)],
 		security: route.auth ? [{ bearer: [] }, { cookie: [] }] : [],
 		...parametersAndBody(route),
 		responses: {
@@ -92,10 +92,6 @@ function operation(route: RouteDefinition): Schema {
 	};
 }
 
-/** The service behind a route. */
-function tagOf({ action }: RouteDefinition): string {
-	return action.slice(0, action.indexOf("."));
-}
 const idempotencyKey = {
 	name: "Idempotency-Key",
 	in: "header",

@@ -1,0 +1,133 @@
+import type { CallingOptions, Context, Service } from "moleculer";
+import type { Alias, GatewayResponse, IncomingRequest } from "moleculer-web";
+import { env } from "../../lib/env.ts";
+import type { Meta } from "../../lib/identity.ts";
+import { inContext } from "../../lib/observability/current-context.ts";
+import type { Admission, Attempt } from "./admission.ts";
+import { apiError } from "./api.contract.ts";
+import { checkMediaType, readBody } from "./body.ts";
+import { failure, success } from "./envelope.ts";
+import { type Exchange, measure } from "./http-metrics.ts";
+import { type Params, requestParams, urlencodedFields } from "./params.ts";
+import { idempotencyKey, splitUrl } from "./request.ts";
+import { allRoutes, matchedRoute, methodsOf, type RouteDefinition, routesAt } from "./routes.ts";
+import { beginTrace } from "./trace.ts";
+
+/** A route as moleculer-web hands it back: HEAD is served where GET is. */
+export type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: RouteDefinition["method"] | "HEAD" };
+
+/** A request on its way through the gateway. */
+export interface GatewayRequest extends IncomingRequest {
+	/** The try of a password that it makes. */
+	attempt?: Attempt;
+}
+
+/** What the gateway's settings need of the service. */
+export interface GatewayVars {
+	admission: Admission;
+}
+
+/** The settings of moleculer-web: how a request becomes a call, and its result an answer. */
+export const gatewaySettings = {
+	// Parameters may hold passwords, and URLs what does not belong there: `logExchange` writes a line a request.
+	logRequest: null,
+	logRequestParams: null,
+	logResponse: null,
+	logRouteRegistration: "debug",
+
+	/** moleculer-web calls it first of all that it does with a request. */
+	rootCallOptions(this: Service, options: CallingOptions, req: IncomingRequest, res: GatewayResponse) {
+		beginTrace(options, req, { trusted: env().TRACE_INCOMING === "continue" });
+		measure(this.broker, req, res, exchange => logExchange(this, req, exchange));
+	},
+
+	routes: [
+		{
+			path: "/",
+			aliases: Object.fromEntries(
+				allRoutes.flatMap(route => methodsOf([route]).map(method => [`${method} ${route.path}`, { ...route, method }]))
+			),
+			mappingPolicy: "restrict",
+			mergeParams: false,
+			pathToRegexpOptions: { sensitive: true },
+			authentication: true,
+			bodyParsers: false,
+			use: [admit, readBody],
+			onBeforeCall,
+			onAfterCall
+		}
+	],
+
+	onError(this: Service, req: GatewayRequest, res: GatewayResponse, error: unknown) {
+		if (res.headersSent) return;
+		const { status, body, headers } = failure(error);
+		if (status !== 401) req.attempt?.unjudged();
+		if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
+		res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
+		res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
+	}
+};
+
+async function onBeforeCall(
+	this: GatewayVars,
+	ctx: Context<unknown, Meta>,
+	_route: unknown,
+	req: GatewayRequest,
+	res: GatewayResponse,
+	alias: RoutedAlias
+): Promise<void> {
+	if (alias.idempotent) ctx.meta.idempotency_key = idempotencyKey(req);
+	const { params, body } = req.$params as { params: Params; body: Params };
+	const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
+	req.$params = given;
+	if (alias.attempt === "username" && typeof given.username === "string")
+		req.attempt = await this.admission.attempt(`name ${given.username.trim()}`, req, res);
+}
+
+async function onAfterCall(
+	ctx: Context<unknown, Record<string, unknown>>,
+	_route: unknown,
+	req: GatewayRequest,
+	_res: unknown,
+	data: unknown
+): Promise<unknown> {
+	const { envelope, ...route } = req.$alias as RoutedAlias;
+	const fields = data as Record<string, unknown>;
+	await req.attempt?.succeeded();
+	const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
+	if (status) ctx.meta.$statusCode = status;
+	// moleculer-web's own `$location` is left out of a 202.
+	if (location) ctx.meta.$responseHeaders = { Location: location(fields) };
+	if (envelope === "none") return data;
+	if (envelope !== "tokens") return success(data);
+	const { token, expire, refresh_token } = fields;
+	return { ...success(data), token, expire, refresh_token };
+}
+
+/** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
+function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, next: (error?: unknown) => void): void {
+	const [route] = routesAt(req.parsedUrl);
+	this.admission
+		.request(req, res, route)
+		.then(() => checkMediaType(req, routeOf(req, res)))
+		.then(next, next);
+}
+
+/** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
+function routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition {
+	const found = routesAt(req.parsedUrl);
+	const route = found.find(candidate => methodsOf([candidate]).includes(req.method as string));
+	if (route) return route;
+	if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
+	res.setHeader("Allow", methodsOf(found).join(", "));
+	throw apiError("METHOD_NOT_ALLOWED");
+}
+
+/** One line a request; a quiet one for what machines ask all day. */
+function logExchange({ logger }: Service, req: IncomingRequest, { duration, ...exchange }: Exchange): void {
+	const limit = env().SLOW_REQUEST_MS;
+	const isSlow = limit > 0 && duration > limit;
+	const level = isSlow ? "warn" : matchedRoute(req)?.traced === false ? "debug" : "info";
+	const fields = { ...exchange, duration_ms: Math.round(duration) };
+	inContext(req.$ctx, () => logger[level](isSlow ? "Slow request" : "Request", fields));
+}

@@ -1,0 +1,33 @@
+import type { Context } from "moleculer";
+import { type Actions, call } from "../../lib/call.ts";
+import type { Readiness } from "./api.contract.ts";
+import { neighbours, required } from "./routes.ts";
+
+/** How long a service may take to say that it is ready, in milliseconds. */
+const TIMEOUT_MS = 1000;
+
+/**
+ * Asks one node of each service behind the routes, all at once. The gateway is ready while those answer that it can not
+ * do without; the others are told of.
+ */
+export async function readiness(ctx: Context<unknown, Record<string, unknown>>): Promise<Readiness> {
+	const answers = await Promise.all(neighbours.map(service => isReady(ctx, service)));
+	const checks = Object.fromEntries(neighbours.map((service, i) => [service, answers[i] ? "ok" : "failed"] as const));
+	const { transit, started } = ctx.broker;
+	checks.transporter = transit && !transit.connected ? "failed" : "ok";
+
+	const needed = [...required, "transporter"];
+	const ready = needed.every(name => checks[name] === "ok");
+	// Of all that a broker does to stop, it first says that it is not started.
+	const status = started ? (ready ? "ok" : "failed") : "draining";
+	if (status !== "ok") ctx.meta.$statusCode = 503;
+	return { status, checks };
+}
+
+function isReady(ctx: Context, service: string): Promise<boolean> {
+	const action = `${service}.ready` as Extract<keyof Actions, `${string}.ready`>;
+	return call(ctx, action, undefined, { timeout: TIMEOUT_MS, retries: 0 }).then(
+		() => true,
+		() => false
+	);
+}

@@ -1,0 +1,83 @@
+import type { Context, Service, ServiceSchema } from "moleculer";
+import type { GatewayResponse } from "moleculer-web";
+import { call } from "../../lib/call.ts";
+import { env } from "../../lib/env.ts";
+import { type Identity, identityError } from "../../lib/identity.ts";
+import { signingKeys } from "../../lib/signing-keys.ts";
+import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
+import { RevokedSessions, tokenOf } from "./authenticate.ts";
+import type { GatewayRequest, GatewayVars, RoutedAlias } from "./gateway.ts";
+
+/** What the mixin keeps of each gateway. */
+interface Sessions {
+	tokens: AccessTokens;
+	revoked: RevokedSessions;
+	resync?: NodeJS.Timeout;
+}
+
+/** A revocation whose event was lost is learnt within this time. */
+const RESYNC_MS = 60_000;
+
+const sessions = new WeakMap<Service, Sessions>();
+const sessionsOf = (service: Service) => sessions.get(service) as Sessions;
+
+/** Who makes a request: verifies access tokens, and knows whose sessions ended before them. */
+export const SessionsMixin: Partial<ServiceSchema> = {
+	methods: {
+		/** Called by moleculer-web on routes with `authentication`. @throws UNAUTHENTICATED, FORBIDDEN */
+		async authenticate(
+			this: Service & GatewayVars,
+			_ctx: Context,
+			_route: unknown,
+			req: GatewayRequest,
+			res: GatewayResponse,
+			alias: RoutedAlias
+		): Promise<Identity | null> {
+			if (!alias.auth) return null;
+			const { tokens, revoked } = sessionsOf(this);
+			const token = tokenOf(req);
+			const identity = token ? await tokens.verify(token) : null;
+			if (identity && !revoked.complete) await learn(this);
+			if (!identity || revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
+			await this.admission.user(identity.id, res);
+			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
+			if (alias.attempt === "user") req.attempt = await this.admission.attempt(`user ${identity.id}`, req, res);
+			return identity;
+		}
+	},
+
+	events: {
+		"user.sessionsRevoked"(this: Service, ctx: Context<{ session_ids: string[] }>) {
+			sessionsOf(this).revoked.add(ctx.params.session_ids);
+		},
+		"$services.changed"(this: Service) {
+			return tryToLearn(this);
+		}
+	},
+
+	created() {
+		sessions.set(this, {
+			tokens: accessTokens(signingKeys(env())),
+			revoked: new RevokedSessions(env().ACCESS_TOKEN_SECONDS)
+		});
+	},
+
+	started() {
+		sessionsOf(this).resync = setInterval(tryToLearn, RESYNC_MS, this);
+	},
+
+	stopped() {
+		clearInterval(sessionsOf(this).resync);
+	}
+};
+
+async function learn(service: Service): Promise<void> {
+	const { revoked } = sessionsOf(service);
+	revoked.add(await call(service.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
+	revoked.complete = true;
+}
+
+async function tryToLearn(service: Service): Promise<void> {
+	if (!service.broker.registry.actions.isAvailable("user.revokedSessions")) return;
+	await learn(service).catch(error => service.logger.debug("Revoked sessions are not known yet", error));
+}
