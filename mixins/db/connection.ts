@@ -8,6 +8,7 @@ import { parseMysqlUrl } from "./mysql-url.ts";
 import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
 import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
 import { observeStatements, type StatementObserver } from "./statement.ts";
+import { shortenTransactions } from "./transaction.ts";
 
 /** How connections are made. Of several users of one URL, the first decides. */
 export interface ConnectionOptions {
@@ -130,6 +131,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 function open(url: string, options: ConnectionOptions): Pool {
 	const pool = openPool(url, options);
 	if (options.onStatement) observeStatements(pool.sequelize, options.onStatement);
+	if (pool.sequelize.getDialect() === "mysql") shortenTransactions(pool.sequelize);
 	return pool;
 }
 

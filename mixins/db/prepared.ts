@@ -21,6 +21,8 @@ export interface Written {
 export interface Statements {
 	select<Row extends object>(sql: string, values: readonly Value[], transaction?: Transaction): Promise<Row[]>;
 	write(sql: string, values: readonly Value[], transaction?: Transaction): Promise<Written>;
+	/** A statement that can not be prepared and has no values; MySQL only. */
+	control(sql: string, transaction: Transaction): Promise<Written>;
 }
 
 /** What Sequelize's types leave out. */
@@ -46,6 +48,12 @@ interface SqliteConnection {
 	): void;
 }
 
+/**
+ * How rows are read: by functions that the driver compiles for each statement. Sequelize's `typeCast` would be called for
+ * each value of each row, and its spelling of UTC, "+00:00", makes the driver write each time as text and parse it again.
+ */
+const READING = { typeCast: true, timezone: "Z" };
+
 /** Runs one statement on one connection; resolves to rows or to what was written. */
 type Run = (connection: never, sql: string, values: readonly Value[]) => Promise<object[] | Written>;
 
@@ -63,7 +71,7 @@ export function statements(db: Sequelize): Statements {
 		return statement;
 	}
 
-	async function execute(sql: string, values: readonly Value[], transaction?: Transaction) {
+	async function execute(sql: string, values: readonly Value[], transaction?: Transaction, how = run) {
 		if (options.logging) options.logging(sql);
 		const end = observer?.(described(sql));
 		const { connection: own, finished } = (transaction ?? {}) as { connection?: unknown; finished?: string };
@@ -71,7 +79,7 @@ export function statements(db: Sequelize): Statements {
 		let connection = own;
 		try {
 			connection ??= await connectionManager.getConnection();
-			const result = await run(connection as never, sql, values);
+			const result = await how(connection as never, sql, values);
 			end?.({ rows: Array.isArray(result) ? result.length : result.rows });
 			return result;
 		} catch (error) {
@@ -85,14 +93,14 @@ export function statements(db: Sequelize): Statements {
 
 	return {
 		select: (sql, values, transaction) => execute(sql, values, transaction) as Promise<never[]>,
-		write: (sql, values, transaction) => execute(sql, values, transaction) as Promise<Written>
+		write: (sql, values, transaction) => execute(sql, values, transaction) as Promise<Written>,
+		control: (sql, transaction) => execute(sql, [], transaction, controlMysql) as Promise<Written>
 	};
 }
 
 function runOnMysql(connection: Connection, sql: string, values: readonly Value[]): Promise<object[] | Written> {
 	return new Promise((resolve, reject) => {
-		// Sequelize's `typeCast` is called for each value of each row; the driver's own readers are compiled per statement.
-		const statement = { sql, values: [...values], typeCast: true };
+		const statement = { sql, values: [...values], ...READING };
 		connection.execute(statement, (error: QueryError | null, result: unknown) => {
 			if (error) reject(error);
 			else if (Array.isArray(result)) resolve(result);
@@ -101,6 +109,12 @@ function runOnMysql(connection: Connection, sql: string, values: readonly Value[
 				resolve({ rows: affectedRows, id: insertId });
 			}
 		});
+	});
+}
+
+function controlMysql(connection: Connection, sql: string): Promise<Written> {
+	return new Promise((resolve, reject) => {
+		connection.query(sql, error => (error ? reject(error) : resolve({ rows: 0, id: 0 })));
 	});
 }
 
