@@ -70,8 +70,8 @@ export class LocalStore {
 		const { stream, subject, id, headers, data } = message;
 		return this.#transaction(() => {
 			const known = this.#get<{ seq: number }>(
-				// The "+" keeps SQLite from its index on the time, by which it would look at all messages since then.
-				"SELECT seq FROM message WHERE stream = ? AND msg_id = ? AND +time >= ?",
+				// Left to itself, SQLite takes the index on the time and looks at every message since then.
+				"SELECT seq FROM message INDEXED BY message_msg_id WHERE stream = ? AND msg_id = ? AND time >= ?",
 				...[stream, id, since]
 			);
 			if (known) return { seq: known.seq, duplicate: true };
