@@ -18,7 +18,7 @@ import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
-export type { Statements, Value, Written } from "./db/prepared.ts";
+export { type Statements, statements, type Value, type Written } from "./db/prepared.ts";
 export type { Statement, StatementEnd, StatementObserver } from "./db/statement.ts";
 
 /** Options of the mixin. */

@@ -173,6 +173,15 @@ export class LocalStore {
 		);
 	}
 
+	/** How many messages were handed out and are not acknowledged. */
+	pending(stream: string, consumer: string): number {
+		const row = this.#get<{ pending: number }>(
+			"SELECT COUNT(*) AS pending FROM pending WHERE stream = ? AND consumer = ?",
+			...[stream, consumer]
+		);
+		return row?.pending ?? 0;
+	}
+
 	#transaction<T>(work: () => T): T {
 		this.#database.exec("BEGIN IMMEDIATE");
 		try {

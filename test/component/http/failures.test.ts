@@ -5,6 +5,7 @@ import { env } from "../../../lib/env.ts";
 import { signingKeys } from "../../../lib/signing-keys.ts";
 import { accessTokens } from "../../../lib/tokens.ts";
 import { routes } from "../../../services/api/routes.ts";
+import type { Note } from "../../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
 import { sampleRequests } from "../../support/requests.ts";
@@ -125,21 +126,24 @@ describe("A gateway that stops", () => {
 });
 
 describe("The note service", () => {
-	it("writes nothing when the user service is gone, so that the client may try again", async t => {
+	it("writes nothing when the user service is gone, so that the client may try again; goes on for authors that it knows", async t => {
 		const together = await startApp(t);
-		const { token } = await together.client.newUser();
-		const note = await together.client.newNote(token);
+		const [unknown, known] = [await together.client.newUser(), await together.client.newUser()];
+		const note = await together.client.newNote(known.token);
 
 		await together.broker.destroyService("user");
-		const write = () => together.client.send("POST", "/v1/note", { token, json: { title: "Lost?", content: "x" } });
-		const change = () => together.client.send("PUT", `/v1/note/${note.note_id}`, { token, json: { title: "Lost?" } });
-		assertFailure(await write(), "unavailable");
-		assertFailure(await change(), "unavailable");
+		const write = (token: string) =>
+			together.client.send("POST", "/v1/note", { token, json: { title: "Lost?", content: "x" } });
+		assertFailure(await write(unknown.token), "unavailable");
+		const written = assertSuccess<Note>(await write(known.token), 201);
+		assert.deepEqual([written.username, written.user_id], [note.username, note.user_id]);
 
 		together.broker.createService((await import("../../../services/user/user.service.ts")).default);
 		await together.broker.waitForServices("user");
-		const page = await together.client.send("GET", "/v1/note/query", { token });
-		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [note]);
+		const listOf = async (token: string) =>
+			assertSuccess<{ notes: unknown[] }>(await together.client.send("GET", "/v1/note/query", { token })).notes;
+		assert.deepEqual(await listOf(unknown.token), []);
+		assert.deepEqual(await listOf(known.token), [written, note]);
 	});
 
 	it("answers 503 when its node has left, and the gateway recovers with the next one", async t => {
