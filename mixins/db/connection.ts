@@ -44,6 +44,14 @@ interface Pool {
 	close(): Promise<void>;
 }
 
+/**
+ * How rows are read from MySQL: by functions that the driver compiles, with Sequelize's results. Sequelize's own
+ * `typeCast` is called for each value of each row, makes mysql2 compile anew for each prepared statement
+ * (binary_parser.js writes it into the options that its cache compares), and its spelling of UTC, "+00:00", makes times
+ * go through text.
+ */
+const READING = { typeCast: true, timezone: "Z", dateStrings: ["DATE"] };
+
 const pools = new Map<string, Pool>();
 
 const SQLITE_URL = /^sqlite:(?:\/\/)?(.+)$/;
@@ -93,6 +101,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 			ssl,
 			charset: "utf8mb4",
 			supportBigNumbers: true,
+			...READING,
 			connectTimeout: options.connectTimeout ?? 5_000,
 			// An update tells how many rows it matched, as SQLite does, not how many it made different.
 			flags: "FOUND_ROWS",

@@ -48,12 +48,6 @@ interface SqliteConnection {
 	): void;
 }
 
-/**
- * How rows are read: by functions that the driver compiles for each statement. Sequelize's `typeCast` would be called for
- * each value of each row, and its spelling of UTC, "+00:00", makes the driver write each time as text and parse it again.
- */
-const READING = { typeCast: true, timezone: "Z" };
-
 /** Runs one statement on one connection; resolves to rows or to what was written. */
 type Run = (connection: never, sql: string, values: readonly Value[]) => Promise<object[] | Written>;
 
@@ -100,8 +94,7 @@ export function statements(db: Sequelize): Statements {
 
 function runOnMysql(connection: Connection, sql: string, values: readonly Value[]): Promise<object[] | Written> {
 	return new Promise((resolve, reject) => {
-		const statement = { sql, values: [...values], ...READING };
-		connection.execute(statement, (error: QueryError | null, result: unknown) => {
+		connection.execute(sql, [...values], (error: QueryError | null, result: unknown) => {
 			if (error) reject(error);
 			else if (Array.isArray(result)) resolve(result);
 			else {

@@ -87,7 +87,7 @@ describe("Traces of a mesh: each service in a process of its own", { skip: serve
 		const { token } = await client.newUser("evan", PASSWORD);
 		secrets.push(token);
 		const answer = await client.send("POST", "/v1/user/logout", { token });
-		const root = await collector.trace(String(answer.headers["x-request-id"]), 4);
+		const root = await collector.trace(String(answer.headers["x-request-id"]), 8);
 		const heard = flat(root).find(span => span.name === "event 'user.sessionsRevoked' in 'api'");
 		assert.equal(heard?.process["node.id"], "api-1");
 	});
