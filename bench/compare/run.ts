@@ -1,5 +1,5 @@
 // Notemesh beside what a team would pick instead, in interleaved rounds; see README.md.
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,8 @@ const { values: options } = parseArgs({
 		save: { type: "boolean", default: false },
 		/** Systems, separated by commas, instead of all. */
 		only: { type: "string" },
+		/** GET or POST, instead of both. */
+		asked: { type: "string" },
 		rounds: { type: "string" },
 		seconds: { type: "string" },
 		/** A folder for a CPU profile of each process. */
@@ -25,7 +27,9 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
 const seconds = Number(options.seconds ?? (options.quick ? 2 : 4));
 const names = options.only?.split(",").map(name => name.trim()) ?? Object.keys(systems);
+const kinds = options.asked ? [options.asked] : ["GET", "POST"];
 const CONNECTIONS = 32;
+const RESULTS = join(import.meta.dirname, "../results.json");
 
 const folder = mkdtempSync(join(tmpdir(), "notemesh-bench-"));
 const servers = await startServers();
@@ -52,13 +56,13 @@ try {
 		return figures;
 	};
 	// Code is compiled and pools are filled before anything counts.
-	for (const name of names) for (const asked of ["GET", "POST"]) await ask(asked, name, 2);
+	for (const name of names) for (const asked of kinds) await ask(asked, name, 2);
 
 	const results: Round[] = [];
 	for (let i = 0; i < rounds; i++) {
-		const round: Round = { GET: {}, POST: {} };
+		const round: Round = Object.fromEntries(kinds.map(asked => [asked, {}]));
 		// Each system comes at each place of a round: the machine is not the same for a minute.
-		for (const asked of ["GET", "POST"])
+		for (const asked of kinds)
 			for (let n = 0; n < names.length; n++) {
 				const name = names[(n + i) % names.length] as string;
 				(round[asked] as Record<string, Figures>)[name] = await ask(asked, name, seconds);
@@ -73,11 +77,16 @@ try {
 	const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, Linux ${release()}, Node ${process.version}`;
 	const setting = { rounds, seconds, connections: CONNECTIONS, quick: options.quick };
 	const report = { benchmark: "compare", date: new Date().toISOString(), machine, ...setting, ...summary };
-	if (options.save)
-		await writeFile(join(import.meta.dirname, "../results.json"), `${JSON.stringify(report, undefined, "\t")}\n`);
+	if (options.save) await save(report);
 	console.log(JSON.stringify(report));
 } finally {
 	for (const { processes } of running.values()) await Promise.all(processes.map(process => process.stop()));
 	await servers.stop();
 	rmSync(folder, { recursive: true, force: true });
+}
+
+/** Adds a run to the kept results; each kind of request may have a run of its own. */
+async function save(report: object): Promise<void> {
+	const kept = existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, "utf8")) as Record<string, object>) : {};
+	await writeFile(RESULTS, `${JSON.stringify({ ...kept, [kinds.join("+")]: report }, undefined, "\t")}\n`);
 }

@@ -41,7 +41,7 @@ const PEERS = join(import.meta.dirname, "../peers");
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 100;
 /** Ours keep their data apart, so that each publishes its own facts. */
-const OURS = ["one", "mesh"];
+const OURS = ["one", "cached", "mesh"];
 
 /** What is compared, by name. */
 export const systems: Record<string, (context: Context) => Promise<System>> = {
@@ -51,8 +51,10 @@ export const systems: Record<string, (context: Context) => Promise<System>> = {
 	"fastify-raw": context => peer(context, { "fastify.ts": { RAW_ROWS: "on" } }),
 	"fastify-raw-tokens": context => peer(context, { "fastify.ts": { RAW_ROWS: "on", TOKEN_CACHE: "on" } }),
 	nest: context => peer(context, { "nest-note.ts": {}, "nest-gateway.ts": {} }),
-	one: context => notemesh(context, "one", ["services"]),
-	mesh: context => notemesh(context, "mesh", ["services/user", "services/note", "services/audit", "services/api"])
+	one: context => notemesh(context, "one", ["services"], { CACHE: "off" }),
+	"one-cached": context => notemesh(context, "cached", ["services"], { CACHE: "memory" }),
+	mesh: context =>
+		notemesh(context, "mesh", ["services/user", "services/note", "services/audit", "services/api"], { CACHE: "off" })
 };
 
 /** Starts MariaDB, NATS and etcd with migrated and filled databases. */
@@ -98,7 +100,8 @@ async function peer({ servers, nodeArgs }: Context, parts: Record<string, Record
 async function notemesh(
 	{ servers: { mariadb, nats, etcd }, folder, nodeArgs }: Context,
 	name: string,
-	folders: string[]
+	folders: string[],
+	more: Record<string, string>
 ): Promise<System> {
 	const port = await freePort();
 	const env = {
@@ -108,6 +111,7 @@ async function notemesh(
 		DATABASE_URL: databases(mariadb, name),
 		DATA_DIR: join(folder, name),
 		JWT_KEYS,
+		...more,
 		...(folders.length > 1 && { NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url })
 	};
 	const processes = folders.map(service =>

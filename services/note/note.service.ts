@@ -13,12 +13,14 @@ import { type AuthorsOf, authorDirectory } from "./note.authors.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
 import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
+import { type NoteLists, noteLists } from "./note.lists.ts";
 import { type NoteStore, noteStore } from "./note.store.ts";
 
 interface NoteMethods extends DbMethods, EventsMethods {}
 
 interface NoteVars {
 	authorsOf: AuthorsOf;
+	lists: NoteLists;
 	notes: NoteStore;
 }
 
@@ -53,6 +55,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					transaction => this.notes.insert(id, ctx.params, transaction),
 					inserted => ({ id: inserted.id })
 				);
+				await this.lists.changed(id);
 				return present(note, authors.get(id));
 			}
 		},
@@ -68,23 +71,22 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 				if (cursor && ctx.params.offset !== undefined)
 					throw fieldError("offset", "cursorOrOffset", "The 'offset' field excludes the 'cursor' field.");
 
-				// One row more than asked for tells whether there is a next page.
-				const { total, rows } = await this.notes.page(identityOf(ctx).id, search_key, {
-					before,
-					offset,
-					limit: limit + 1
+				const { id } = identityOf(ctx);
+				return this.lists.page(id, { search_key, before, offset, limit }, async () => {
+					// One row more than asked for tells whether there is a next page.
+					const { total, rows } = await this.notes.page(id, search_key, { before, offset, limit: limit + 1 });
+					const page = rows.slice(0, limit);
+					const authors = await this.authorsOf(
+						ctx,
+						page.map(note => note.user_id)
+					);
+					const last = rows.length > limit ? page.at(-1) : undefined;
+					return {
+						total,
+						notes: page.map(note => present(note, authors.get(note.user_id))),
+						next_cursor: last ? cursorAfter(last) : null
+					};
 				});
-				const page = rows.slice(0, limit);
-				const authors = await this.authorsOf(
-					ctx,
-					page.map(note => note.user_id)
-				);
-				const last = rows.length > limit ? page.at(-1) : undefined;
-				return {
-					total,
-					notes: page.map(note => present(note, authors.get(note.user_id))),
-					next_cursor: last ? cursorAfter(last) : null
-				};
 			}
 		},
 
@@ -131,6 +133,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: found.version });
 					return found;
 				});
+				await this.lists.changed(id);
 				return present(note, authors.get(id));
 			}
 		},
@@ -145,6 +148,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					const removed = await this.notes.remove(id, ctx.params.note_id, transaction);
 					if (!removed) throw noteError("NOTE_NOT_FOUND");
 				});
+				await this.lists.changed(id);
 				return null;
 			}
 		}
@@ -152,6 +156,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 
 	created() {
 		this.authorsOf = authorDirectory();
+		this.lists = noteLists(this.broker.cacher, error => this.logger.warn("Lists can not be remembered", error));
 	},
 
 	started() {
