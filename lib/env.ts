@@ -91,6 +91,30 @@ export const variables = {
 		"memory",
 		"What limits do while Redis is away: each node counts for itself, nothing is limited, or limited requests get 503"
 	),
+	DRAIN_NOTICE_MS: integer(
+		0,
+		0,
+		600_000,
+		"How long an api node that stops still takes requests, in milliseconds: longer than load balancers take to see /readyz"
+	),
+	OVERLOAD_REQUESTS: integer(
+		128,
+		1,
+		1_000_000,
+		"Requests under way from which on an api node refuses more (503) while its event loop is busy"
+	),
+	OVERLOAD_REQUESTS_MAX: integer(
+		2048,
+		1,
+		1_000_000,
+		"Requests under way from which on an api node refuses more (503) in any case"
+	),
+	IDEMPOTENCY_HOURS: integer(
+		24,
+		1,
+		8760,
+		"How long an Idempotency-Key of a note and its answer are kept at least, in hours"
+	),
 	TRUST_PROXY: proxies(
 		"Reverse proxies whose X-Forwarded-For names the client; empty: the peer of the connection is it"
 	),

@@ -29,3 +29,9 @@ export function identityOf(ctx: { meta: Meta }): Identity {
 	if (!ctx.meta.user) throw identityError("UNAUTHENTICATED");
 	return ctx.meta.user;
 }
+
+/** Whose a call is and what its client calls it, where it was given a key. @throws UNAUTHENTICATED for a key of nobody */
+export function idempotencyKeyOf(ctx: { meta: Meta }): { owner: string; key: string } | undefined {
+	const key = ctx.meta.idempotency_key;
+	return key === undefined ? undefined : { owner: String(identityOf(ctx).id), key };
+}

@@ -24,13 +24,18 @@ export interface AuditMethods {
 	/**
 	 * Runs a change in a transaction that also records it: both are there afterwards, or neither.
 	 * @param work the change; what it throws undoes it and is recorded as a refusal by itself
-	 * @param describe what the change was about, from its result
+	 * @param describe what the change was about, from its result; null where nothing was changed, and nothing is recorded
 	 */
 	audited<T>(
 		ctx: Context,
 		work: (transaction: Transaction) => Promise<T>,
-		describe?: (result: T) => AuditedObject
+		describe?: (result: T) => AuditedObject | null
 	): Promise<T>;
+	/**
+	 * Records a change in a transaction of the caller's: that of a saga's branch, say. Nothing else is recorded of the
+	 * action, so it has no `audit` rule of its own.
+	 */
+	record(ctx: Context, transaction: Transaction, rule: AuditRule, about?: AuditedObject): Promise<void>;
 }
 
 interface AuditService extends Service, OutboxMethods {
@@ -65,9 +70,8 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 					.catch(failure => service.logger.error("A refusal could not be recorded", record, failure));
 				throw error;
 			}
-			if (recorded.has(ctx)) return result;
-			const record = recordOf(ctx, rule, { about: rule.describe?.(result as never) ?? {} });
-			await service.transaction(transaction => write(service, transaction, ctx, record));
+			if (rule.only === "refusals" || recorded.has(ctx)) return result;
+			await service.transaction(transaction => write(service, transaction, ctx, recordOf(ctx, rule)));
 			return result;
 		};
 
@@ -77,18 +81,23 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				this: Service,
 				ctx: Context,
 				work: (transaction: Transaction) => Promise<T>,
-				describe: (result: T) => AuditedObject = () => ({})
+				describe: (result: T) => AuditedObject | null = () => ({})
 			): Promise<T> {
 				const service = this as AuditService;
 				const rule = ctx.action?.audit;
 				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
 				const result = await service.transaction(async transaction => {
 					const done = await work(transaction);
-					await write(service, transaction, ctx, recordOf(ctx, rule, { about: describe(done) }));
+					const about = describe(done);
+					if (about) await write(service, transaction, ctx, recordOf(ctx, rule, { about }));
 					return done;
 				});
 				recorded.add(ctx);
 				return result;
+			},
+
+			async record(this: Service, ctx: Context, transaction: Transaction, rule: AuditRule, about?: AuditedObject) {
+				await write(this as AuditService, transaction, ctx, recordOf(ctx, rule, about && { about }));
 			}
 		},
 

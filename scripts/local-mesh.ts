@@ -35,8 +35,8 @@ export interface LocalMesh {
 	servers: { nats: LocalServer; etcd: LocalServer; mariadb: MariadbServer; redis: LocalServer };
 	/** What a process needs to join: the environment of every node. */
 	env: Record<string, string>;
-	/** Starts one service as a process of its own and waits until it serves. */
-	startNode(service: string, name: string, env?: Record<string, string>): Promise<NodeProcess>;
+	/** Starts one service as a process of its own, perhaps under another command, and waits until it serves. */
+	startNode(service: string, name: string, env?: Record<string, string>, wrapper?: string[]): Promise<NodeProcess>;
 	/** Waits until the gateway says that it and all it needs are ready. @throws after 30 s, with its last answer */
 	ready(): Promise<void>;
 	/** Stops the nodes, the last started first, then the servers. */
@@ -76,9 +76,9 @@ export async function startLocalMesh({ dataDir, ports = {}, env = {}, onLine }: 
 		servers: { nats, etcd, mariadb, redis },
 		env: meshEnv,
 
-		async startNode(service, name, nodeEnv = {}) {
+		async startNode(service, name, nodeEnv = {}, wrapper = []) {
 			const own = { SERVICEDIR: join("services", service), NODE_NAME: name };
-			const node = spawnNode({ args: RUNNER, env: { ...meshEnv, ...own, ...nodeEnv } });
+			const node = spawnNode({ args: RUNNER, env: { ...meshEnv, ...own, ...nodeEnv }, wrapper });
 			node.onLine(line => onLine?.(name, line));
 			nodes.push(node);
 			await node.waitForLine(STARTED);

@@ -14,6 +14,8 @@ export interface NodeOptions {
 	env?: Record<string, string>;
 	/** Working directory; ours by default. */
 	cwd?: string;
+	/** A command that runs Node in its own way, e.g. `ip netns exec host`. */
+	wrapper?: string[];
 }
 
 /** Starts a Node process of our own version. It is killed at the latest when the test file ends, however it ends. */
@@ -28,8 +30,9 @@ export class NodeProcess {
 	readonly #child: Child;
 	readonly #news = new EventEmitter();
 
-	constructor({ args, env, cwd }: NodeOptions) {
-		this.#child = new Child(process.execPath, args, {
+	constructor({ args, env, cwd, wrapper = [] }: NodeOptions) {
+		const [command = process.execPath, ...rest] = [...wrapper, process.execPath, ...args];
+		this.#child = new Child(command, rest, {
 			cwd,
 			env: { PATH: process.env.PATH, ...env },
 			stdio: ["ignore", "pipe", "pipe"]

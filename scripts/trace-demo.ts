@@ -23,7 +23,13 @@ try {
 
 	const api = `http://127.0.0.1:${port}`;
 	const credentials = JSON.stringify({ username: "demo", password: "correct horse" });
-	await fetch(`${api}/v1/user/register`, { method: "POST", headers: JSON_TYPE, body: credentials });
+	// 202: it takes longer than a request may. The same key asks for the same registration.
+	const registration = {
+		method: "POST",
+		headers: { ...JSON_TYPE, "Idempotency-Key": "trace-demo" },
+		body: credentials
+	};
+	while ((await fetch(`${api}/v1/user/register`, registration)).status === 202);
 	const login = await fetch(`${api}/v1/user/login`, { method: "POST", headers: JSON_TYPE, body: credentials });
 	const { token } = (await login.json()) as { token: string };
 	const headers = { ...JSON_TYPE, Authorization: `Bearer ${token}` };

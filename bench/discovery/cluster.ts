@@ -31,14 +31,15 @@ export interface Calls {
 export class BenchNode {
 	readonly nodeID: string;
 	readonly process: NodeProcess;
+	/** What it has reported so far. */
+	readonly events: NodeEvent[] = [];
 
 	constructor(options: BenchNodeOptions) {
 		this.nodeID = options.nodeID;
 		this.process = spawnNode({ args: [SCRIPT, JSON.stringify(options)] });
-	}
-
-	get events(): NodeEvent[] {
-		return this.process.lines.filter(line => line.startsWith("@")).map(line => JSON.parse(line.slice(1)));
+		this.process.onLine(line => {
+			if (line.startsWith("@")) this.events.push(JSON.parse(line.slice(1)));
+		});
 	}
 
 	/** When the first matching event after `since` was; undefined if there is none within `timeout` milliseconds. */

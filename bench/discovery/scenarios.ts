@@ -15,7 +15,10 @@ export interface Times {
 export interface Scale {
 	sizes: number[];
 	joins: number;
+	/** Kills of a built-in discoverer's nodes, which take up to a minute and a half each; 0: none. */
 	crashes: number;
+	/** Kills of our nodes. */
+	ownCrashes: number;
 	idle: number;
 	etcdDown: number[];
 	etcdFrozen: number;
@@ -90,100 +93,141 @@ async function idle(cluster: BenchCluster, seconds: number): Promise<Record<stri
 	);
 }
 
-/** kill -9 of one of three workers, seen by a node that makes no calls, a caller without retry and one with. */
-export async function crash(kind: Kind, scale: Scale): Promise<CrashResult> {
-	const cluster = await BenchCluster.start(kind);
-	const membershipTimes: number[] = [];
-	const steered: number[] = [];
-	const result: CrashResult = {
-		membership: times([]),
-		steered: times([]),
-		failedWithoutRetry: [],
-		failedWithRetry: []
+/**
+ * kill -9 of one of three workers, seen by a node that makes no calls, a caller without retry and one with. Ours is
+ * measured with nothing beside it; the others take so long that it does not matter, and are killed in clusters side by side.
+ */
+export async function crash(kind: Kind, { crashes, ownCrashes }: Scale): Promise<CrashResult | undefined> {
+	if (kind !== "ours" && crashes === 0) return undefined;
+	const kills = [];
+	if (kind === "ours") kills.push(...(await killWorkers(kind, ownCrashes)));
+	else {
+		const clusters = await Promise.all(Array.from({ length: crashes }, () => killWorkers(kind, 1)));
+		kills.push(...clusters.flat());
+	}
+	return {
+		membership: times(kills.map(kill => kill.membership)),
+		steered: times(kills.map(kill => kill.steered)),
+		failedWithoutRetry: kills.map(kill => kill.failedWithoutRetry),
+		failedWithRetry: kills.map(kill => kill.failedWithRetry)
 	};
+}
+
+interface Kill {
+	membership: number;
+	steered: number;
+	failedWithoutRetry: number;
+	failedWithRetry: number;
+}
+
+async function killWorkers(kind: Kind, count: number): Promise<Kill[]> {
+	const cluster = await BenchCluster.start(kind);
+	const kills: Kill[] = [];
 	try {
 		await cluster.grow(3);
 		const plain = await cluster.add("caller", { worker: false, rate: RATE });
 		const retrying = await cluster.add("retrier", { worker: false, rate: RATE, retry: true });
-		await cluster.allSeen();
-		for (let round = 0; round < scale.crashes; round++) {
+		for (let round = 0; round < count; round++) {
+			await cluster.allSeen();
 			await delay(SETTLE);
 			const victim = cluster.nodes[2] as BenchNode;
 			const observer = cluster.nodes[0] as BenchNode;
 			const killed = now();
 			await victim.process.kill();
-			steered.push((await seen(plain, "left", victim.nodeID, killed)) - killed);
-			membershipTimes.push((await seen(observer, "left", victim.nodeID, killed)) - killed);
+			const [steered, membership] = await Promise.all([
+				seen(plain, "left", victim.nodeID, killed),
+				seen(observer, "left", victim.nodeID, killed)
+			]);
 			await delay(SETTLE * 2);
-			result.failedWithoutRetry.push(plain.calls(killed - 500, now()).failed);
-			result.failedWithRetry.push(retrying.calls(killed - 500, now()).failed);
+			kills.push({
+				membership: membership - killed,
+				steered: steered - killed,
+				failedWithoutRetry: plain.calls(killed - 500, now()).failed,
+				failedWithRetry: retrying.calls(killed - 500, now()).failed
+			});
 			cluster.remove(victim);
 			const replacement = await cluster.add(`node${10 + round}`);
 			cluster.remove(replacement);
 			cluster.nodes.splice(2, 0, replacement);
-			await cluster.allSeen();
 		}
-		return { ...result, membership: times(membershipTimes), steered: times(steered) };
+		return kills;
 	} finally {
 		await cluster.stop();
 	}
 }
 
-/** Failed calls of a caller, with three workers, while a server is away and for a while afterwards. */
-export async function outages(kind: Kind, scale: Scale): Promise<Record<string, Calls & { evictions: number }>> {
-	const results: Record<string, Calls & { evictions: number }> = {};
-	const run = async (name: string, outage: (cluster: BenchCluster) => Promise<void>): Promise<void> => {
-		results[name] = await underOutage(kind, outage);
-	};
+type Outage = (cluster: BenchCluster) => Promise<void>;
 
-	if (kind !== "local") {
-		for (const seconds of scale.etcdDown) {
-			await run(`etcd down ${seconds} s`, async ({ etcd }) => {
-				await etcd.stop();
-				await delay(seconds * 1000);
-				await etcd.start();
-			});
+/** What becomes of a caller's calls in an outage. */
+export type OutageResult = Calls & { evictions: number };
+
+/**
+ * Failed calls of a caller, with three workers, while a server is away and for a while afterwards. Each outage has
+ * servers and nodes of its own, and mostly waits: they happen at the same time.
+ */
+export async function outages(kind: Kind, scale: Scale): Promise<Record<string, OutageResult>> {
+	const all: Record<string, Outage> = {
+		...(kind !== "local" && etcdOutages(scale)),
+		[`NATS killed ${scale.natsDown} s`]: async ({ nats }) => {
+			await nats.kill();
+			await delay(scale.natsDown * 1000);
+			await nats.start();
 		}
-		await run(`etcd frozen ${scale.etcdFrozen} s`, async ({ etcd }) => {
+	};
+	const clusters: BenchCluster[] = [];
+	const prepare = async (): Promise<BenchCluster> => {
+		const cluster = await BenchCluster.start(kind);
+		clusters.push(cluster);
+		await cluster.grow(3);
+		await cluster.add("caller", { worker: false, rate: RATE });
+		await cluster.allSeen();
+		return cluster;
+	};
+	try {
+		// All are up before the first outage begins.
+		const prepared = await Promise.all(Object.values(all).map(async outage => ({ outage, cluster: await prepare() })));
+		await delay(SETTLE);
+		const results = await Promise.all(prepared.map(({ outage, cluster }) => underOutage(cluster, outage)));
+		return Object.fromEntries(Object.keys(all).map((name, index) => [name, results[index] as OutageResult]));
+	} finally {
+		await Promise.all(clusters.map(cluster => cluster.stop()));
+	}
+}
+
+function etcdOutages({ etcdDown, etcdFrozen }: Scale): Record<string, Outage> {
+	const down = etcdDown.map((seconds): [string, Outage] => [
+		`etcd down ${seconds} s`,
+		async ({ etcd }) => {
+			await etcd.stop();
+			await delay(seconds * 1000);
+			await etcd.start();
+		}
+	]);
+	return {
+		...Object.fromEntries(down),
+		[`etcd frozen ${etcdFrozen} s`]: async ({ etcd }) => {
 			etcd.pause();
-			await delay(scale.etcdFrozen * 1000);
+			await delay(etcdFrozen * 1000);
 			etcd.resume();
-		});
-		await run("etcd wiped, back after 2 s", async ({ etcd }) => {
+		},
+		"etcd wiped, back after 2 s": async ({ etcd }) => {
 			await etcd.kill();
 			await etcd.wipe();
 			await delay(2000);
 			await etcd.start();
-		});
-	}
-	await run(`NATS killed ${scale.natsDown} s`, async ({ nats }) => {
-		await nats.kill();
-		await delay(scale.natsDown * 1000);
-		await nats.start();
-	});
-	return results;
+		}
+	};
 }
 
-async function underOutage(
-	kind: Kind,
-	outage: (cluster: BenchCluster) => Promise<void>
-): Promise<Calls & { evictions: number }> {
-	const cluster = await BenchCluster.start(kind);
-	try {
-		await cluster.grow(3);
-		const caller = await cluster.add("caller", { worker: false, rate: RATE });
-		await cluster.allSeen();
-		await delay(SETTLE);
-		const start = now();
-		await outage(cluster);
-		await delay(15_000); // longer than any hold: what the outage does to the leases shows late
-		const evictions = cluster.nodes
-			.flatMap(node => node.events)
-			.filter(({ event, at }) => event === "left" && at > start);
-		return { ...caller.calls(start, now()), evictions: evictions.length };
-	} finally {
-		await cluster.stop();
-	}
+async function underOutage(cluster: BenchCluster, outage: Outage): Promise<OutageResult> {
+	const start = now();
+	await outage(cluster);
+	await delay(15_000); // longer than any hold: what the outage does to the leases shows late
+	const evictions = cluster.nodes
+		.flatMap(node => node.events)
+		.filter(({ event, at }) => event === "left" && at > start);
+	const caller = cluster.nodes.at(-1) as BenchNode;
+	return { ...caller.calls(start, now()), evictions: evictions.length };
 }
 
 async function seen(observer: BenchNode, event: string, node: string, since: number): Promise<number> {

@@ -1,5 +1,6 @@
 import type { Callback } from "jaeger-client";
 import httpSender from "jaeger-client/dist/src/reporters/http_sender.js";
+import { postSpans } from "./post-spans.ts";
 
 const TIMEOUT_MS = 5000;
 /** What waits while a request is under way; about 2 MB. */
@@ -48,9 +49,10 @@ export class JaegerHttpSender extends httpSender.default {
 			callback(count, `the spans could not be encoded: ${err.message}`);
 			return;
 		}
-		this.#request = this.#post(value).then(
+		const body = new Uint8Array(value);
+		this.#request = postSpans(this.#endpoint, "application/x-thrift", body, this.#timeout).then(
 			() => this.#settled(() => callback(count)),
-			(error: Error) => this.#settled(() => callback(count, reasonOf(error)))
+			({ message }: Error) => this.#settled(() => callback(count, message))
 		);
 	}
 
@@ -58,20 +60,4 @@ export class JaegerHttpSender extends httpSender.default {
 		this.#request = undefined;
 		report();
 	}
-
-	async #post(body: Buffer): Promise<void> {
-		const response = await fetch(this.#endpoint, {
-			method: "POST",
-			headers: { "Content-Type": "application/x-thrift" },
-			body: new Uint8Array(body),
-			signal: AbortSignal.timeout(this.#timeout)
-		});
-		await response.body?.cancel();
-		if (!response.ok) throw new Error(`HTTP ${response.status}`);
-	}
-}
-
-/** fetch says "fetch failed" and keeps the reason in the cause. */
-function reasonOf({ message, cause }: Error): string {
-	return cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code || message : message;
 }

@@ -16,7 +16,7 @@ const EXCLUDED = [
 ];
 
 /** What moleculer adds to histograms and counters, and Prometheus works out itself, over all nodes. */
-const DERIVED = /^\w+_(?:rate|min|mean|max|variance|stddev)[ {]|[{,]quantile="/;
+const DERIVED: readonly string[] = ["_rate", "_min", "_mean", "_max", "_variance", "_stddev"];
 
 /**
  * moleculer's Prometheus reporter, `GET /metrics`, which also answers `GET /targets`: where the metrics of every node of
@@ -50,6 +50,11 @@ export class MetricsServer extends MetricReporters.Prometheus {
 
 	override generatePrometheusResponse(): string {
 		const lines = super.generatePrometheusResponse().split("\n");
-		return lines.filter(line => !DERIVED.test(line)).join("\n");
+		return lines.filter(line => !isDerived(line)).join("\n");
 	}
+}
+
+function isDerived(line: string): boolean {
+	const [name = ""] = line.split(/[ {]/, 1);
+	return DERIVED.some(suffix => name.endsWith(suffix)) || line.includes('quantile="');
 }

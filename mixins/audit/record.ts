@@ -8,8 +8,10 @@ export interface AuditRule {
 	id?: string;
 	/** Parameters that may be recorded; all others are left out. */
 	details?: readonly string[];
-	/** What the action was about, from its result, where it is recorded after its end. */
-	describe?: (result: never) => AuditedObject;
+	/** The action that is recorded, where this one is a step of it. */
+	action?: string;
+	/** Nothing is recorded of success: a step records it. */
+	only?: "refusals";
 }
 
 /** What a change turned out to be about. */
@@ -46,7 +48,7 @@ interface Outcome {
 const LONGEST_DETAIL = 256;
 
 /** The record of an action's outcome. */
-export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: Outcome): AuditRecord {
+export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: Outcome = {}): AuditRecord {
 	const params = (ctx.params ?? {}) as Record<string, unknown>;
 	const { user } = ctx.meta as { user?: { id?: number } | null };
 	const id = about.id ?? (rule.id === undefined ? undefined : params[rule.id]);
@@ -54,7 +56,7 @@ export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: O
 	return {
 		time: new Date().toISOString(),
 		user_id: user?.id ?? about.user_id ?? null,
-		action: ctx.action?.name ?? "",
+		action: rule.action ?? ctx.action?.name ?? "",
 		object_type: rule.object,
 		object_id: typeof id === "number" || typeof id === "string" ? String(id).slice(0, 64) : null,
 		...outcomeOf(error),

@@ -35,3 +35,8 @@ export function registerMetrics({ metrics }: ServiceBroker): void {
 		description: "Messages that the consumer got and has not acknowledged"
 	});
 }
+
+/** Makes a consumer's counters known as 0: an increase is only seen of a series that was there before. */
+export function showConsumer({ metrics }: ServiceBroker, consumer: string): void {
+	for (const name of [METRICS.redeliveries, METRICS.deadLetters]) metrics.set(name, 0, { consumer });
+}

@@ -1,7 +1,7 @@
 import type { Context, Service } from "moleculer";
 import type { ChannelHandler, ChannelMessage, Channels } from "../channels.mixin.ts";
 import { REPLAY_FOR } from "./dead-letters.ts";
-import { METRICS } from "./metrics.ts";
+import { METRICS, showConsumer } from "./metrics.ts";
 import type { ProbePoint } from "./observer.ts";
 import { traceOf } from "./trace.ts";
 import type { ConsumerDefinition, Delivery, Subscription } from "./transport.ts";
@@ -29,6 +29,7 @@ export class ServedConsumer {
 		const { name, stream } = definition;
 		const labels = { consumer: name };
 		const { metrics } = service.broker;
+		showConsumer(service.broker, name);
 		this.#options = options;
 		this.#worker = new Worker({
 			definition,

@@ -10,6 +10,8 @@ interface Metric {
 	labelNames?: string[];
 	unit?: string;
 	buckets?: number[];
+	/** What makes moleculer's Prometheus reporter write `_sum` and `_count`. */
+	quantiles?: boolean;
 }
 
 const SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 2, 5, 10, 60, 600, 3600];
@@ -27,6 +29,7 @@ export const metrics = {
 		labelNames: ["saga", "status"],
 		unit: "second",
 		buckets: SECONDS,
+		quantiles: true,
 		description: "From begin to end"
 	},
 	"saga.step.tries.total": {
@@ -47,6 +50,7 @@ export const metrics = {
 		type: "histogram",
 		unit: "second",
 		buckets: SECONDS,
+		quantiles: true,
 		description: "How long a saga was due when it was picked up"
 	}
 } as const satisfies Record<string, Metric>;
@@ -54,10 +58,21 @@ export const metrics = {
 type Name = keyof typeof metrics;
 type Labels = Record<string, string>;
 
-/** Registers what is missing; without moleculer's metrics it does nothing. */
-export function registerMetrics({ metrics: registry }: ServiceBroker): void {
-	for (const [name, metric] of Object.entries(metrics))
-		if (!registry.hasMetric(name)) registry.register({ name, ...metric } as never);
+/**
+ * Registers what is missing; without moleculer's metrics it does nothing.
+ * @param sagas whose counters are shown as 0 from the start: an increase is only seen of a series that was there before
+ */
+export function registerMetrics({ metrics: registry }: ServiceBroker, sagas: readonly string[] = []): void {
+	const show = (name: Name, labels: Labels) => registry.hasMetric(name) && registry.set(name, 0, labels);
+	for (const [name, metric] of Object.entries(metrics)) {
+		if (registry.hasMetric(name)) continue;
+		registry.register({ name, ...metric } as never);
+		if (name === "saga.barrier.total") for (const outcome of ["duplicate", "null", "hanging"]) show(name, { outcome });
+	}
+	for (const saga of sagas) {
+		show("saga.fenced.total", { saga });
+		for (const status of ["succeed", "failed"]) show("saga.finished.total", { saga, status });
+	}
 }
 
 function increment({ metrics: registry }: ServiceBroker, name: Name, labels: Labels): void {

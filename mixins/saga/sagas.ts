@@ -123,7 +123,8 @@ export class Sagas {
 
 	start(): void {
 		const { retention, retentionInterval, standingInterval } = this.#settings;
-		registerMetrics(this.#host.broker);
+		const names = this.#definitions.all.map(({ name }) => name);
+		registerMetrics(this.#host.broker, names);
 		this.#coordinator.start();
 		this.#housekeeping.every(retentionInterval, () => purgeAll(batch => this.#operators.purge(retention, batch)));
 		this.#housekeeping.every(standingInterval, async () => {

@@ -7,7 +7,8 @@ const PACKAGES = {
 	prometheus: { debian: "prometheus", homebrew: "prometheus" },
 	curl: { debian: "curl", homebrew: "curl" },
 	openssl: { debian: "openssl", homebrew: "openssl" },
-	chromium: { debian: "chromium", homebrew: "chromium" }
+	chromium: { debian: "chromium", homebrew: "chromium" },
+	faketime: { debian: "faketime", homebrew: "libfaketime" }
 };
 
 /** An executable that Notemesh or its tests run: the servers, and tools such as curl for the commands of the README. */

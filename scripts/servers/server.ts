@@ -76,10 +76,11 @@ export class LocalServer {
 	/**
 	 * Starts the server, or starts it again on the same port and data, and waits until it answers.
 	 *
+	 * @param env more environment for this time
 	 * @throws Error when the server is not installed or its port is taken; with the end of the server's log when it exits
 	 *   or does not answer within 30 seconds
 	 */
-	async start(): Promise<void> {
+	async start(env: Record<string, string> = {}): Promise<void> {
 		if (this.running) throw new Error(`${this.name} runs already (pid ${this.pid})`);
 		const command = findCommand(this.#definition.command);
 		if (!command) throw new Error(`No ${this.#definition.command}: ${installationHint([this.#definition.command])}`);
@@ -90,7 +91,10 @@ export class LocalServer {
 		await this.#definition.prepare?.();
 
 		const log = openSync(this.logFile, "a");
-		const child = new Child(command, this.#definition.args, { stdio: ["ignore", log, log] });
+		const child = new Child(command, this.#definition.args, {
+			env: { ...process.env, ...env },
+			stdio: ["ignore", log, log]
+		});
 		this.#child = child;
 		closeSync(log);
 

@@ -1,11 +1,17 @@
 import { LRUCache } from "lru-cache";
 import type { Context } from "moleculer";
 import { call } from "../../lib/call.ts";
+import { isFault } from "../../lib/errors.ts";
+import { count } from "../../lib/observability/instruments.ts";
+import type { User } from "../user/user.contract.ts";
 import type { Author } from "./note.domain.ts";
 
 /** For how long a name is taken to be what it was, in milliseconds. No route changes one. */
 const REMEMBERED_MS = 60_000;
 const MOST = 10_000;
+
+/** Counts what was answered without what an action would have added. */
+export const FALLBACKS = "policy.fallbacks.total";
 
 /** The authors of notes, by id; without those whom the user service does not know. */
 export type Authors = ReadonlyMap<number, Author>;
@@ -25,11 +31,22 @@ export function authorDirectory(): AuthorsOf {
 		}
 		if (unknown.size === 0) return authors;
 
-		for (const { user_id, username, avatar } of await call(ctx, "user.mget", { user_ids: [...unknown] })) {
+		for (const { user_id, username, avatar } of await found(ctx, [...unknown])) {
 			const author = { username, avatar };
 			known.set(user_id, author);
 			authors.set(user_id, author);
 		}
 		return authors;
 	};
+}
+
+/** Without the user service notes have no names. */
+async function found(ctx: Context, userIds: number[]): Promise<User[]> {
+	try {
+		return await call(ctx, "user.mget", { user_ids: userIds });
+	} catch (error) {
+		if (!isFault(error)) throw error;
+		count(ctx.broker, FALLBACKS, { action: "user.mget" });
+		return [];
+	}
 }

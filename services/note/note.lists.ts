@@ -64,7 +64,9 @@ export function noteLists(cacher: Cacher | null | undefined, warn: (error: unkno
 		loading.set(once, own);
 		try {
 			const page = await own;
-			await Promise.resolve(cacher?.set(key, { generation, page }, LIST_SECONDS)).catch(warn);
+			// A name is missing while the user service is away.
+			if (page.notes.every(note => note.username !== ""))
+				await Promise.resolve(cacher?.set(key, { generation, page }, LIST_SECONDS)).catch(warn);
 			return page;
 		} finally {
 			loading.delete(once);

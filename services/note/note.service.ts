@@ -1,22 +1,24 @@
 import type { Context, ServiceSchema } from "moleculer";
 import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
-import { identityOf, type Meta } from "../../lib/identity.ts";
+import { idempotencyKeyOf, identityOf, type Meta } from "../../lib/identity.ts";
+import { register } from "../../lib/observability/instruments.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, consumers, streams } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
+import { type IdempotencyMethods, IdempotencyMixin } from "../../mixins/idempotency.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
-import { type AuthorsOf, authorDirectory } from "./note.authors.ts";
+import { type AuthorsOf, authorDirectory, FALLBACKS } from "./note.authors.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
 import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
 import { type NoteLists, noteLists } from "./note.lists.ts";
 import { type NoteStore, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods, EventsMethods {}
+interface NoteMethods extends DbMethods, EventsMethods, IdempotencyMethods {}
 
 interface NoteVars {
 	authorsOf: AuthorsOf;
@@ -28,6 +30,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
 	mixins: [
 		RegistryMixin(),
+		IdempotencyMixin({ keyOf: idempotencyKeyOf, retention: () => env().IDEMPOTENCY_HOURS * 3_600_000 }),
 		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
 		DbMixin({
 			model: noteModel,
@@ -48,15 +51,17 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			audit: { object: "note" },
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
 				const { id } = identityOf(ctx);
-				// Asked before the write: whoever gets an error must be free to try again.
 				const authors = await this.authorsOf(ctx, [id]);
-				const note = await this.audited(
+				const { result } = await this.audited(
 					ctx,
-					transaction => this.notes.insert(id, ctx.params, transaction),
-					inserted => ({ id: inserted.id })
+					transaction =>
+						this.idempotent(ctx, transaction, async () =>
+							present(await this.notes.insert(id, ctx.params, transaction), authors.get(id))
+						),
+					created => (created.repeated ? null : { id: created.result.note_id })
 				);
 				await this.lists.changed(id);
-				return present(note, authors.get(id));
+				return result;
 			}
 		},
 
@@ -157,6 +162,12 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	created() {
 		this.authorsOf = authorDirectory();
 		this.lists = noteLists(this.broker.cacher, error => this.logger.warn("Lists can not be remembered", error));
+		register(this.broker, [
+			{
+				...{ type: "counter", name: FALLBACKS, labelNames: ["action"], known: [{ action: "user.mget" }] },
+				description: "Answers that were given without what an action would have added"
+			}
+		]);
 	},
 
 	started() {

@@ -19,7 +19,8 @@ export const registrationOfUser = {
 	username,
 	password_hash: text({ minChars: 1, maxChars: 255 })
 } as const;
-export const userById = { $$strict: true, user_id: id } as const;
+/** What the branches get once there is a user. */
+export const reservedUser = { $$strict: true, user_id: id, username } as const;
 export const refreshSession = { $$strict: true, refresh_token: refreshToken } as const;
 export const changePassword = { $$strict: true, old_password: password, new_password: newPassword } as const;
 export const manyUsers = {
@@ -56,7 +57,7 @@ export const tokensResult = {
 export type Credentials = Infer<typeof credentials>;
 export type RegisterUser = Infer<typeof registerUser>;
 export type Registration = Infer<typeof registrationOfUser>;
-export type UserById = Infer<typeof userById>;
+export type ReservedUser = Infer<typeof reservedUser>;
 export type Registered = Infer<typeof registeredResult>;
 export type PendingRegistration = Infer<typeof pendingResult>;
 export type RefreshSession = Infer<typeof refreshSession>;
@@ -104,10 +105,10 @@ declare module "../../lib/call.ts" {
 	interface Actions {
 		"user.register": { params: RegisterUser; result: Registered | PendingRegistration };
 		/** The registration's branches: a PENDING user that nobody sees, an ACTIVE one, and the ways back. */
-		"user.reserve": { params: Registration; result: UserById };
+		"user.reserve": { params: Registration; result: Registered };
 		"user.release": { params: Registration; result: undefined };
-		"user.activate": { params: UserById; result: undefined };
-		"user.deactivate": { params: UserById; result: undefined };
+		"user.activate": { params: ReservedUser; result: undefined };
+		"user.deactivate": { params: ReservedUser; result: undefined };
 		/** The sagas that this service owns; see mixins/saga. */
 		"user.saga.outcome": { params: SagaTarget; result: Infer<typeof sagaResult> };
 		"user.saga.list": { params: SagaFilter; result: { sagas: object[] } };

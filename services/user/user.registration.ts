@@ -1,7 +1,14 @@
-import { createHash } from "node:crypto";
+import { createHmac } from "node:crypto";
+import type { SigningKey } from "../../lib/env-rules.ts";
 import { defineSaga } from "../../mixins/saga/definition.ts";
 import type { RunOutcome } from "../../mixins/saga/sagas.ts";
-import { type PendingRegistration, type Registered, type Registration, userError } from "./user.contract.ts";
+import {
+	type PendingRegistration,
+	type Registered,
+	type Registration,
+	userError,
+	usernameKey
+} from "./user.contract.ts";
 
 /** What every new user gets. */
 const WELCOME_POINTS = 10;
@@ -11,10 +18,10 @@ interface Results {
 	user: { user_id: number };
 }
 
-type Known = { results: Partial<Results> };
+type Known = { payload: Registration; results: Partial<Results> };
 // The user's step is done before the steps that ask for the id begin.
 const user_id = ({ results }: Known) => results.user?.user_id;
-const who = (saga: Known) => ({ user_id: user_id(saga) });
+const who = (saga: Known) => ({ user_id: user_id(saga), username: saga.payload.username });
 const points = (saga: Known) => ({ user_id: user_id(saga), points: WELCOME_POINTS });
 
 /** A user is PENDING, and nobody sees it, until the points are there. */
@@ -38,7 +45,18 @@ export function answerOf(saga: RunOutcome<Registration, Results>): Registered | 
 	throw reason?.type === "USERNAME_TAKEN" ? userError("USERNAME_TAKEN") : userError("REGISTRATION_FAILED");
 }
 
-/** The saga's id for a client's key: the same key is the same registration, and the key is not stored. */
-export function gidOfKey(key: string): string {
-	return `register-${createHash("sha256").update(key).digest("base64url")}`;
+/** The saga's id for a name and the key that a client calls its registration by. */
+export type RegistrationIds = (username: string, key: string) => string;
+
+/**
+ * The same name and key are the same registration. The id is keyed with the key that signs tokens: whoever has it may
+ * ask what became of the registration, so it must not follow from what a stranger knows or guesses. And a key is one
+ * client's own: two that happen to use the same one for different names do not meet.
+ */
+export function registrationIds([current]: readonly SigningKey[]): RegistrationIds {
+	if (!current) throw new Error("There is no key to derive ids of registrations with");
+	return (username, key) => {
+		const named = JSON.stringify(["user.registration", usernameKey(username), key]);
+		return `register-${createHmac("sha256", current.secret).update(named).digest("base64url")}`;
+	};
 }

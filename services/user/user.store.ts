@@ -1,7 +1,7 @@
 import { type Model, type ModelStatic, type Transaction, UniqueConstraintError } from "sequelize";
 import type { Role } from "../../lib/identity.ts";
 import type { UserCreation, UserRow } from "../../models/user.model.ts";
-import { type Registration, type UserById, userError, usernameKey } from "./user.contract.ts";
+import { type Registered, type Registration, userError, usernameKey } from "./user.contract.ts";
 import type { StoredUser } from "./user.domain.ts";
 
 /** A user and the hash of the password that is good now. */
@@ -23,7 +23,7 @@ export type UserStore = ReturnType<typeof userStore>;
 export function userStore(users: UserTable) {
 	return {
 		/** Stores a PENDING user. @throws USERNAME_TAKEN where the unique index says so: looking first would leave a gap */
-		async reserve({ username, password_hash }: Registration, transaction: Transaction): Promise<UserById> {
+		async reserve({ username, password_hash }: Registration, transaction: Transaction): Promise<Registered> {
 			const row = { username, username_key: usernameKey(username), password_hash, status: "PENDING" as const };
 			try {
 				const user = await users.create(row, { transaction });

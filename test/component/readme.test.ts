@@ -7,7 +7,16 @@ import { fences, section } from "../support/markdown.ts";
 import { type NodeProcess, spawnNode } from "../support/processes.ts";
 
 const blocks = fences(section(readFileSync("README.md", "utf8"), "## Add a service")).filter(({ file }) => file);
-const TREE = ["lib", "mixins", "models", "services", "scripts", "test/support", "moleculer.config.ts"];
+const TREE = [
+	"lib",
+	"mixins",
+	"models",
+	"services",
+	"scripts",
+	"test/support",
+	"moleculer.config.ts",
+	"moleculer.policies.ts"
+];
 const ROUTES = "export const routes: readonly RouteDefinition[] = [\n";
 
 /** A copy of the project, inside it so that packages are found, with the README's files in their places. */

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import type { Service, ServiceSchema } from "moleculer";
 import { QueryTypes } from "sequelize";
 import { databaseUrl, env } from "../../lib/env.ts";
+import { signingKeys } from "../../lib/signing-keys.ts";
 import { acquire } from "../../mixins/db/connection.ts";
 import type { SagaMethods } from "../../mixins/saga/saga.mixin.ts";
 import { conversation } from "../../mixins/saga/testing.ts";
-import { registration } from "../../services/user/user.registration.ts";
+import { registration, registrationIds } from "../../services/user/user.registration.ts";
 import { type App, startApp, useEnvironment } from "../support/app.ts";
+import type { Answer } from "../support/client.ts";
 import { until } from "../support/sagas.ts";
 
 useEnvironment();
@@ -32,6 +35,19 @@ const pointsOf = async (app: App, username: string) => {
 	return (points.body.data as { balance: number }).balance;
 };
 
+/** How a registration ended, which on a busy machine may be after the answer. */
+async function outcomeOf(app: App, { status, body, headers }: Answer): Promise<string> {
+	if (status === 201) return "succeed";
+	if (status === 409) return body.code === 10003 ? "taken" : `refused with ${body.code}`;
+	assert.equal(status, 202);
+	let saga = { status: "pending", reason: "" };
+	await until("the registration has ended", async () => {
+		saga = (await app.client.send("GET", String(headers.location))).body.data as typeof saga;
+		return saga.status !== "pending";
+	});
+	return saga.reason === "USERNAME_TAKEN" ? "taken" : saga.status;
+}
+
 /** A points service whose grant does something else. */
 const pointsThat = (grant: () => unknown, revoke: () => unknown = () => null): ServiceSchema => ({
 	name: "points",
@@ -46,7 +62,7 @@ describe("The definition of a registration", () => {
 			.reply({ user_id: 7 })
 			.expect("points.grant", { user_id: 7, points: 10 })
 			.reply({ balance: 10 })
-			.expect("user.activate", { user_id: 7 })
+			.expect("user.activate", { user_id: 7, username: "ann" })
 			.reply()
 			.ends("succeed"));
 	it("takes the points and the user back, in this order, when it can not be activated", () =>
@@ -57,7 +73,7 @@ describe("The definition of a registration", () => {
 			.reply({ balance: 10 })
 			.expect("user.activate")
 			.refuse("no")
-			.expect("user.deactivate", { user_id: 7 })
+			.expect("user.deactivate", { user_id: 7, username: "ann" })
 			.reply()
 			.expect("points.revoke", { user_id: 7, points: 10 })
 			.reply()
@@ -85,8 +101,8 @@ describe("Registration", () => {
 	it("of 10 requests for one name together, one gets it and nine 409, and ten points are there", async t => {
 		const app = await startApp(t);
 		const answers = await Promise.all(Array.from({ length: 10 }, () => register(app, "race")));
-		assert.deepEqual(answers.map(({ status }) => status).sort(), [201, ...Array(9).fill(409)]);
-		assert.ok(answers.filter(({ status }) => status === 409).every(({ body }) => body.code === 10003));
+		const outcomes = await Promise.all(answers.map(answer => outcomeOf(app, answer)));
+		assert.deepEqual(outcomes.sort(), ["succeed", ...Array(9).fill("taken")]);
 		assert.equal(await pointsOf(app, "race"), 10);
 	});
 
@@ -99,13 +115,34 @@ describe("Registration", () => {
 		assert.equal(await pointsOf(app, "once"), 10);
 	});
 
-	it("under a used Idempotency-Key is refused with another name or another password", async t => {
+	it("under a used Idempotency-Key is refused with another password or another spelling of the name", async t => {
 		const app = await startApp(t);
 		const headers = { "Idempotency-Key": "b2c2" };
 		assert.equal((await register(app, "keyed", headers)).status, 201);
-		assert.equal((await register(app, "other", headers)).status, 422);
+		assert.equal((await register(app, "Keyed", headers)).status, 422);
 		const json = { ...credentials("keyed"), password: "another password" };
 		assert.equal((await app.client.send("POST", "/v1/user/register", { json, headers })).status, 422);
+	});
+
+	it("of two clients that use the same Idempotency-Key is done for both, and neither learns of the other's", async t => {
+		const app = await startApp(t);
+		const headers = { "Idempotency-Key": "1" };
+		const [one, other] = [await register(app, "first", headers), await register(app, "second", headers)];
+		assert.deepEqual([one.status, other.status], [201, 201]);
+		assert.notDeepEqual(one.body.data, other.body.data);
+
+		const guesses = [
+			createHash("sha256").update("1").digest("base64url"),
+			createHash("sha256")
+				.update(JSON.stringify(["user.registration", "first", "1"]))
+				.digest("base64url"),
+			registrationIds([{ kid: "guessed", secret: "a-secret-that-only-looks-like-ours" }])("first", "1").slice(9)
+		];
+		for (const guess of guesses) {
+			const { status } = await app.client.send("GET", `/v1/saga/register-${guess}`);
+			assert.equal(status, 404);
+		}
+		assert.equal((await app.client.send("GET", `/v1/saga/${gidOf("first", "1")}`)).status, 200);
 	});
 
 	it("R11: shows a PENDING user to nobody, and answers 202 with a place to ask while it is not complete", async t => {
@@ -142,13 +179,52 @@ describe("Registration", () => {
 		const answer = await register(app, "freed", { "Idempotency-Key": "b2c3" });
 		assert.deepEqual([answer.status, answer.body.code], [409, 10008]);
 		assert.deepEqual(await usersCalled("freed"), []);
-		const { body } = await app.client.send("GET", `/v1/saga/${await gidOf("b2c3")}`);
+		const { body } = await app.client.send("GET", `/v1/saga/${gidOf("freed", "b2c3")}`);
 		const { status, reason } = body.data as { status: string; reason: string };
 		assert.deepEqual([status, reason], ["failed", "POINTS_CLOSED"]);
 
 		open = true;
 		assert.equal((await register(app, "freed")).status, 201);
 		assert.deepEqual(await usersCalled("freed"), [{ status: "ACTIVE" }]);
+	});
+
+	it("is recorded once, with its end: by the transaction that completes or takes back, whatever was answered", async t => {
+		const recordsOf = async (username: string) =>
+			(await rows("user", "SELECT payload FROM outbox ORDER BY id"))
+				.map(({ payload }) => JSON.parse(String(payload)))
+				.filter(({ details }) => details.username === username)
+				.map(({ action, outcome }) => `${action} ${outcome}`);
+		const app = await startApp(t);
+		const headers = { "Idempotency-Key": "b2c5" };
+		for (let time = 0; time < 3; time++) assert.equal((await register(app, "recorded", headers)).status, 201);
+		assert.deepEqual(await recordsOf("recorded"), ["user.register done"]);
+
+		// What can not be recorded is not done; it is done, and recorded, when it can.
+		const { outbox } = app.broker.getLocalService("user") as unknown as { outbox: { add(): Promise<string> } };
+		t.mock.method(outbox, "add", () => Promise.reject(new Error("no space left")));
+		assert.equal((await register(app, "unrecorded")).status, 202);
+		assert.deepEqual(await usersCalled("unrecorded"), [{ status: "PENDING" }]);
+		t.mock.restoreAll();
+		await until("it is done", async () => (await usersCalled("unrecorded"))[0]?.status === "ACTIVE");
+		assert.deepEqual(await recordsOf("unrecorded"), ["user.register done"]);
+	});
+
+	it("that is taken back is recorded as a release of the name, and as refused", async t => {
+		const refuse = () => {
+			throw Object.assign(new Error("closed"), { code: 409, type: "POINTS_CLOSED" });
+		};
+		const app = await startApp(t, { points: pointsThat(refuse) });
+		assert.equal((await register(app, "released")).status, 409);
+		const records = (await rows("user", "SELECT payload FROM outbox ORDER BY id"))
+			.map(({ payload }) => JSON.parse(String(payload)))
+			.filter(({ details }) => details.username === "released");
+		assert.deepEqual(
+			records.map(({ action, outcome, error }) => [action, outcome, error]),
+			[
+				["user.release", "done", null],
+				["user.register", "refused", "REGISTRATION_FAILED"]
+			]
+		);
 	});
 
 	it("goes on where it was when the process is stopped and started again", async t => {
@@ -165,7 +241,7 @@ describe("Registration", () => {
 	it("keeps the password's hash from operators", async t => {
 		const app = await startApp(t);
 		await register(app, "hidden", { "Idempotency-Key": "b2c4" });
-		const saga = JSON.stringify(await app.broker.call("user.saga.get", { gid: await gidOf("b2c4") }));
+		const saga = JSON.stringify(await app.broker.call("user.saga.get", { gid: gidOf("hidden", "b2c4") }));
 		assert.match(saga, /hidden/);
 		assert.doesNotMatch(saga, /argon2/);
 	});
@@ -173,7 +249,7 @@ describe("Registration", () => {
 	it("has branches that nobody can call alone", async t => {
 		const app = await startApp(t);
 		for (const [action, params] of [
-			["user.activate", { user_id: 1 }],
+			["user.activate", { user_id: 1, username: "ann" }],
 			["user.release", { username: "ann", password_hash: "x" }],
 			["points.grant", { user_id: 1, points: 1000 }]
 		] as const)
@@ -209,7 +285,4 @@ describe("The admin routes of sagas", () => {
 	});
 });
 
-async function gidOf(key: string): Promise<string> {
-	const { gidOfKey } = await import("../../services/user/user.registration.ts");
-	return gidOfKey(key);
-}
+const gidOf = (username: string, key: string) => registrationIds(signingKeys(env()))(username, key);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { acquire } from "../../mixins/db/connection.ts";
-import { migrate } from "../../models/migrator.ts";
+import { migrate, migratedServices } from "../../models/migrator.ts";
 import { type MariadbServer, startMariadb } from "../../scripts/servers/mariadb.ts";
 import type { Note, NotePage } from "../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
@@ -26,7 +26,7 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		// The environment is read when the first service is created.
 		const secret = "a-secret-for-tests-of-at-least-32-bytes";
 		useEnvironment({ DATABASE_URL: `${server.url}/{service}`, JWT_KEYS: `test:${secret}` });
-		for (const service of ["user", "note"]) {
+		for (const service of migratedServices()) {
 			const { sequelize, release } = acquire(await server.createDatabase(service));
 			await migrate(sequelize, service);
 			await release();
@@ -58,6 +58,19 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		const answers = await times(20, change);
 		assert.equal(won(answers), 1);
 		for (const answer of answers.filter(({ status }) => status !== 200)) assertFailure(answer, "stale");
+	});
+
+	it("write one note for twenty requests with one Idempotency-Key, and give all the same answer", async () => {
+		for (let round = 0; round < 5; round++) {
+			const headers = { "Idempotency-Key": `race-${round}` };
+			const json = { title: "once", content: "x" };
+			const { token } = await client.newUser();
+			const answers = await times(20, () => client.send("POST", "/v1/note", { token, json, headers }));
+			assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([201]));
+			assert.equal(new Set(answers.map(({ text }) => text)).size, 1);
+			const page = assertSuccess<NotePage>(await client.send("GET", "/v1/note/query", { token }));
+			assert.equal(page.total, 1);
+		}
 	});
 
 	it("have one winner of ten uses of one refresh token, and then none", async () => {

@@ -21,7 +21,7 @@ export const failures = {
 } as const;
 
 /** Asserts a success with its envelope and headers, and gives its data. */
-export function assertSuccess<T = unknown>(answer: Answer, status: 200 | 201 = 200): T {
+export function assertSuccess<T = unknown>(answer: Answer, status: 200 | 201 | 202 = 200): T {
 	assert.deepEqual([answer.status, answer.body.code, answer.body.message], [status, 0, "Success"], answer.text);
 	assert.ok("data" in answer.body);
 	assertHeaders(answer);

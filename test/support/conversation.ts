@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { gidOfKey } from "../../services/user/user.registration.ts";
 import type { Answer, Client, RequestOptions } from "./client.ts";
 
 /** One request and its answer, with what differs from run to run (ids, times, tokens) taken out. */
@@ -11,7 +10,7 @@ export interface Exchange {
 }
 
 /** How many actions of the user, done or refused, the log knows at the end of the conversation. */
-const AUDITED = 18;
+const AUDITED = 17;
 
 const COMPARED_HEADERS = ["content-type", "allow", "www-authenticate", "location"];
 
@@ -49,7 +48,7 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 	await say("POST", "/v1/user/register", { form: credentials, headers });
 	await say("POST", "/v1/user/register", { form: credentials, headers });
 	await say("POST", "/v1/user/register", { form: { ...credentials, password: "another" }, headers });
-	await say("POST", "/v1/user/register", { form: { ...credentials, username: "another" }, headers });
+	await say("POST", "/v1/user/register", { form: { ...credentials, username: name.toUpperCase() }, headers });
 	await say("POST", "/v1/user/register", { form: credentials, headers: { "Idempotency-Key": "two words" } });
 	await say("POST", "/v1/user/register", { json: { ...credentials, username: name.toUpperCase() } });
 	await say("POST", "/v1/user/login", { json: { ...credentials, password: "wrong!" } });
@@ -63,7 +62,6 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 	await say("GET", "/v1/points/history", { token });
 	await say("GET", "/v1/points/history?limit=0", { token });
 	await say("GET", "/v1/points/history?cursor=x", { token });
-	await say("GET", `/v1/saga/${gidOfKey(headers["Idempotency-Key"])}`);
 	await say("GET", "/v1/saga/unknown");
 	for (const path of ["/v1/admin/saga", "/v1/admin/saga/unknown"]) await say("GET", path, { token });
 	for (const verb of ["retry", "skip", "fail"])

@@ -4,10 +4,11 @@ import { findCommand } from "../../scripts/servers/find-command.ts";
 
 const run = promisify(execFile);
 
-/** Addresses of this machine as a namespace sees it: one for NATS, one for etcd, so that each can be cut off alone. */
+/** Addresses of this machine as a namespace sees it: one a server, so that each can be cut off alone. */
 export interface Addresses {
 	nats: string;
 	etcd: string;
+	database: string;
 }
 
 /**
@@ -43,8 +44,8 @@ export class Namespace {
 	private constructor() {
 		// 198.18.0.0/15 is for tests (RFC 2544): nothing real is there.
 		const net = `198.18.${process.pid % 256}`;
-		this.addresses = { nats: `${net}.1`, etcd: `${net}.2` };
-		this.#own = `${net}.3`;
+		this.addresses = { nats: `${net}.1`, etcd: `${net}.2`, database: `${net}.3` };
+		this.#own = `${net}.4`;
 	}
 
 	static async create(): Promise<Namespace> {

@@ -14,7 +14,8 @@ const COMMANDS = {
 	prometheus: "prometheus",
 	curl: "curl",
 	openssl: "openssl",
-	chromium: "chromium"
+	chromium: "chromium",
+	faketime: "faketime"
 } as const;
 
 const run = promisify(execFile);

@@ -7,6 +7,10 @@ const TIMEOUT_MS = 15_000;
 /** Stands where Zipkin would (`POST /api/v2/spans`), and keeps what it gets. */
 export class ZipkinCollector {
 	readonly spans: Record<string, unknown>[] = [];
+	/** How requests are answered: with a status, or not at all. */
+	answer: number | "never" = 202;
+	/** Requests that came, answered or not. */
+	requests = 0;
 	readonly #http = createServer();
 	readonly #news = new EventEmitter();
 
@@ -19,8 +23,10 @@ export class ZipkinCollector {
 		this.#http.on("request", async (request, response) => {
 			const chunks: Buffer[] = [];
 			for await (const chunk of request) chunks.push(chunk as Buffer);
-			if (request.url === "/api/v2/spans") this.spans.push(...JSON.parse(Buffer.concat(chunks).toString()));
-			response.writeHead(202).end();
+			this.requests++;
+			if (request.url === "/api/v2/spans" && this.answer === 202)
+				this.spans.push(...JSON.parse(Buffer.concat(chunks).toString()));
+			if (this.answer !== "never") response.writeHead(this.answer).end();
 			this.#news.emit("news");
 		});
 		await once(this.#http.listen(0, "127.0.0.1"), "listening");

@@ -12,7 +12,8 @@ export const noteRoutes: readonly RouteDefinition[] = [
 		params: note.createNote,
 		result: note.noteResult,
 		status: 201,
-		location: data => `/v1/note/${data.note_id}`
+		location: data => `/v1/note/${data.note_id}`,
+		idempotent: true
 	},
 	{
 		method: "GET",

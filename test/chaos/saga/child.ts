@@ -1,4 +1,5 @@
 /** A process of the matrix: a coordinator or participants, as the variable CHAOS says. */
+import { flushCompileCache } from "node:module";
 import { ServiceBroker } from "moleculer";
 import { startCoordinator } from "./coordinator.ts";
 import type { Mutation } from "./mutations.ts";
@@ -25,4 +26,6 @@ const broker = new ServiceBroker({
 });
 if (role === "coordinator") await startCoordinator(broker, databases, { name, isVictim, mutation });
 else await startParticipants(broker, databases, { prefix: isVictim ? `${name}.` : "", mutation });
+// Victims end without a chance to.
+if (!isVictim) flushCompileCache();
 console.log("ready");

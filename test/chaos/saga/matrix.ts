@@ -5,11 +5,11 @@ import { QueryTypes } from "sequelize";
 import { clockOf } from "../../../mixins/saga/database.ts";
 import { readSagas } from "../../../mixins/saga/rows.ts";
 import { isFinished, type SagaState } from "../../../mixins/saga/state.ts";
-import { type NodeProcess, spawnNode } from "../../../scripts/node-process.ts";
 import type { Cell } from "./cells.ts";
-import type { ChildOptions } from "./child.ts";
+import { balanceOf, brokenTogether, ownersOf, rowsOf, tracesOf } from "./checks.ts";
 import type { Mutation } from "./mutations.ts";
-import { connect, createTables, type Databases, hasFired, POOL } from "./world.ts";
+import { Processes, type Victim } from "./processes.ts";
+import { connect, createTables, type Databases, hasFired } from "./world.ts";
 
 const PATIENCE_MS = 15_000;
 /** How long a fault may be noted after the end of its saga. */
@@ -40,9 +40,7 @@ export class Matrix {
 	readonly #options: MatrixOptions;
 	readonly #databases: Databases;
 	readonly #broker: ServiceBroker;
-	readonly #processes: NodeProcess[] = [];
-	readonly #spare: Record<"coordinator" | "participant", Promise<Victim>[]> = { coordinator: [], participant: [] };
-	#victims = 0;
+	readonly #processes: Processes;
 
 	constructor(options: MatrixOptions) {
 		this.#options = options;
@@ -54,6 +52,7 @@ export class Matrix {
 			logger: false,
 			requestTimeout: 0
 		});
+		this.#processes = new Processes(this.#broker, options);
 	}
 
 	/** Makes the tables and starts two recovery coordinators and two processes of participants. */
@@ -61,8 +60,8 @@ export class Matrix {
 		await createTables(this.#databases);
 		await this.#broker.start();
 		const names = ["left", "right"];
-		await Promise.all(names.map(name => this.#spawn("participant", `participant-${name}`, false)));
-		await Promise.all(names.map(name => this.#spawn("coordinator", `coordinator-${name}`, false)));
+		await Promise.all(names.map(name => this.#processes.start("participant", `participant-${name}`)));
+		await Promise.all(names.map(name => this.#processes.start("coordinator", `coordinator-${name}`)));
 		await this.#broker.waitForServices([
 			"user",
 			"points",
@@ -73,8 +72,7 @@ export class Matrix {
 	}
 
 	async stop(): Promise<void> {
-		await Promise.all([...this.#spare.coordinator, ...this.#spare.participant]);
-		await Promise.all(this.#processes.map(child => child.kill()));
+		await this.#processes.stop();
 		await this.#broker.stop();
 		await this.#databases.close();
 	}
@@ -87,7 +85,7 @@ export class Matrix {
 		// A victim or two is always being started ahead.
 		const order = () => {
 			const { value: kind } = needs.next();
-			if (kind) this.#spare[kind].push(this.#spawn(kind, `victim${++this.#victims}`, true));
+			if (kind) this.#processes.order(kind);
 		};
 		for (let ahead = 0; ahead < LANES; ahead++) order();
 		const lane = async () => {
@@ -98,7 +96,7 @@ export class Matrix {
 			}
 		};
 		await Promise.all(Array.from({ length: LANES }, lane));
-		const broken = await this.#global();
+		const broken = await brokenTogether(this.#databases);
 		if (broken.length > 0 && cells[0])
 			reports.push({
 				cell: { ...cells[0], group: "together", name: "sums and barrier rows" },
@@ -123,7 +121,7 @@ export class Matrix {
 	async #runCell(cell: Cell, order: () => void): Promise<CellReport> {
 		const gid = randomBytes(12).toString("base64url");
 		const violations: string[] = [];
-		const victim = cell.victim ? await this.#victim(cell.victim) : undefined;
+		const victim = cell.victim ? await this.#processes.victim(cell.victim) : undefined;
 		order();
 		const fault = { ...cell.payload.fault, ...(cell.victim === "participant" && { victim: victim?.name }) };
 		const payload = { ...cell.payload, fault };
@@ -136,8 +134,8 @@ export class Matrix {
 		const saga = await this.#finished(gid, victim, cell);
 		if (!saga || !isFinished(saga)) violations.push(`stuck: ${saga?.status ?? "not stored"}`);
 		if (!(await hasFired(this.#databases, gid))) violations.push(NEVER_STRUCK);
-		const before = await this.#rowsOf(gid);
-		violations.push(...(await this.#balance(gid, saga)));
+		const before = await rowsOf(this.#databases, gid);
+		violations.push(...(await balanceOf(this.#databases, gid, saga?.status)));
 		await this.#deliverLate(gid, payload);
 		if (cell.payload.fault.kind === "stop") {
 			victim?.process.signal("SIGCONT");
@@ -145,14 +143,17 @@ export class Matrix {
 		} else if (!cell.victim) await run;
 		await victim?.process.kill();
 
-		const after = await this.#rowsOf(gid);
+		const after = await rowsOf(this.#databases, gid);
 		if (JSON.stringify(before) !== JSON.stringify(after)) violations.push("the rows of a finished saga changed");
-		violations.push(...(await this.#balance(gid, saga)), ...(await this.#history(gid)));
+		violations.push(
+			...(await balanceOf(this.#databases, gid, saga?.status)),
+			...(await ownersOf(this.#databases, gid))
+		);
 		return {
 			cell,
 			gid,
 			violations,
-			...(violations.length > 0 && { dump: { before, after, ...(await this.#dump(gid)) } })
+			...(violations.length > 0 && { dump: { before, after, ...(await tracesOf(this.#databases, gid)) } })
 		};
 	}
 
@@ -172,10 +173,6 @@ export class Matrix {
 		}
 	}
 
-	#victim(role: ChildOptions["role"]): Promise<Victim> {
-		return this.#spare[role].shift() ?? this.#spawn(role, `victim${++this.#victims}`, true);
-	}
-
 	/** Hands over the messages that the network kept: now the saga is over. */
 	async #deliverLate(gid: string, payload: object): Promise<void> {
 		const rows = await this.#databases.owner.db.query<{ action: string; branch: string }>(
@@ -187,97 +184,4 @@ export class Matrix {
 				if (error.type !== "SAGA_FAILURE") throw error;
 			});
 	}
-
-	async #balance(gid: string, saga: SagaState | undefined): Promise<string[]> {
-		const { owner, other } = this.#databases;
-		const expected =
-			saga?.status === "succeed" ? { user: 1, points: 10, coupon: 1 } : { user: 0, points: 0, coupon: 0 };
-		// What a slow rollback still holds is not there yet.
-		const sums = async () => ({
-			user: await sum(owner.db, "ledger_user", gid),
-			points: await sum(other.db, "ledger_points", gid),
-			coupon: await sum(other.db, "ledger_coupon", gid)
-		});
-		const actual = await sums();
-		const isRight = JSON.stringify(actual) === JSON.stringify(expected);
-		return isRight ? [] : [`${saga?.status} with ${JSON.stringify(actual)}`];
-	}
-
-	async #history(gid: string): Promise<string[]> {
-		const rows = await this.#databases.owner.db.query<{ epoch: number; writers: number }>(
-			"SELECT epoch, COUNT(DISTINCT writer) AS writers FROM history WHERE gid = $gid GROUP BY epoch",
-			{ type: QueryTypes.SELECT, bind: { gid } }
-		);
-		return rows.filter(({ writers }) => writers > 1).map(({ epoch }) => `epoch ${epoch} had two owners`);
-	}
-
-	/** The conserved sum, and the rule that a compensation's barrier row never stands without its action's. */
-	async #global(): Promise<string[]> {
-		const { owner, other } = this.#databases;
-		const [pool] = await other.db.query<{ balance: number }>("SELECT balance FROM pool", { type: QueryTypes.SELECT });
-		const given = await sum(other.db, "ledger_points");
-		const total = (pool?.balance ?? 0) + given;
-		const problems = total === POOL ? [] : [`pool and points make ${total}, not ${POOL}`];
-		for (const { db } of [owner, other]) {
-			const lone = await db.query<{ gid: string }>(
-				`SELECT taken.gid FROM saga_barrier taken LEFT JOIN saga_barrier act
-				ON act.gid = taken.gid AND act.step = taken.step AND act.op = 'action'
-				WHERE taken.op = 'compensate' AND act.gid IS NULL`,
-				{ type: QueryTypes.SELECT }
-			);
-			if (lone.length > 0) problems.push(`${lone.length} compensations without a barrier row of their action`);
-		}
-		return problems;
-	}
-
-	async #rowsOf(gid: string): Promise<Record<string, unknown[]>> {
-		const { db } = this.#databases.owner;
-		const read = (table: string, order: string) =>
-			db.query(`SELECT * FROM ${table} WHERE gid = $gid ORDER BY ${order}`, { type: QueryTypes.SELECT, bind: { gid } });
-		const [saga, step, event] = await Promise.all([
-			read("saga", "gid"),
-			read("saga_step", "idx"),
-			read("saga_event", "seq")
-		]);
-		return { saga, step, event };
-	}
-
-	async #dump(gid: string): Promise<object> {
-		const { owner, other } = this.#databases;
-		const read = (database: typeof owner, table: string) =>
-			database.db.query(`SELECT * FROM ${table} WHERE gid = $gid`, { type: QueryTypes.SELECT, bind: { gid } });
-		return {
-			history: await read(owner, "history"),
-			barriers: [...(await read(owner, "saga_barrier")), ...(await read(other, "saga_barrier"))]
-		};
-	}
-
-	async #spawn(role: ChildOptions["role"], name: string, isVictim: boolean): Promise<Victim> {
-		const { nats, urls, mutation } = this.#options;
-		const options: ChildOptions = { role, name, isVictim, nats, urls, mutation };
-		const args = ["test/chaos/saga/child.ts"];
-		const child = spawnNode({ args, env: { CHAOS: JSON.stringify(options), NODE_ENV: "test" } });
-		this.#processes.push(child);
-		await child.waitForLine(/^ready$/);
-		if (role === "coordinator" || isVictim)
-			await this.#broker.waitForServices([role === "coordinator" ? name : `${name}.user`]);
-		return { name, process: child };
-	}
-}
-
-interface Victim {
-	name: string;
-	process: NodeProcess;
-}
-
-async function sum(db: Databases["owner"]["db"], table: string, gid?: string): Promise<number> {
-	const where = gid === undefined ? "" : "WHERE gid = $gid";
-	const [row] = await db.query<{ total: number | string | null }>(
-		`SELECT SUM(amount) AS total FROM ${table} ${where}`,
-		{
-			type: QueryTypes.SELECT,
-			...(gid !== undefined && { bind: { gid } })
-		}
-	);
-	return Number(row?.total ?? 0);
 }

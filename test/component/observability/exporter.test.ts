@@ -5,9 +5,11 @@ import { Loggers, ServiceBroker } from "moleculer";
 import { readEnv } from "../../../lib/env.ts";
 import { JaegerHttpSender } from "../../../lib/observability/jaeger-http-sender.ts";
 import { tracing } from "../../../lib/observability/tracing.ts";
+import { ZipkinExporter } from "../../../lib/observability/zipkin-exporter.ts";
 import { startApp, useEnvironment } from "../../support/app.ts";
 import { JaegerCollector } from "../../support/jaeger-collector.ts";
 import { freePort } from "../../support/processes.ts";
+import { until } from "../../support/until.ts";
 import { ZipkinCollector } from "../../support/zipkin-collector.ts";
 
 useEnvironment();
@@ -162,5 +164,45 @@ describe("The Zipkin exporter", () => {
 		assert.equal(span?.kind, "SERVER");
 		assert.deepEqual({ error: "Error", ...(span?.tags as object) }, span?.tags);
 		assert.doesNotMatch(JSON.stringify(collector.spans), /planted-secret/);
+	});
+
+	it("sends one request at a time to a server that hangs, gives it up in time, warns once, and recovers", async t => {
+		const collector = await new ZipkinCollector().start();
+		t.after(() => collector.stop());
+		const logger = new Lines({ level: "info" });
+		const exporter = new ZipkinExporter({ baseURL: collector.url, defaultTags: {} }, 100);
+		const { tracing: options, ...rest } = traced({ TRACE_EXPORTER: "zipkin", ZIPKIN_URL: collector.url }, logger);
+		const broker = await brokerOf(t, { ...rest, tracing: { ...(options as object), exporter: exporter as never } });
+		const flush = async () => {
+			await broker.call("greeter.hello");
+			exporter.flush();
+		};
+
+		collector.answer = "never";
+		await Promise.all([flush(), flush(), flush()]);
+		await collector.until(() => collector.requests === 1);
+		await until(() => logger.about("Spans do not reach").length === 1);
+		assert.match(logger.about("Spans")[0] as string, /^warn .* harms no request: .*time/);
+
+		collector.answer = 503;
+		await flush();
+		await collector.until(() => collector.requests === 2);
+		collector.answer = 202;
+		await until(async () => {
+			await flush();
+			return collector.spans.length > 0;
+		});
+		await until(() => logger.about("again").length === 1);
+		assert.equal(logger.about("Spans").length, 2);
+	});
+
+	it("keeps 5000 spans at most for a server that is away", async t => {
+		const options = traced({ TRACE_EXPORTER: "zipkin", ZIPKIN_URL: `http://127.0.0.1:${await freePort()}` });
+		const broker = await brokerOf(t, options);
+		const [exporter] = (broker.tracer as unknown as { exporter: ZipkinExporter[] }).exporter;
+		const [span] = [broker.tracer.startSpan("x")];
+		for (let i = 0; i < 6000; i++) exporter?.spanFinished(span);
+		assert.equal(exporter?.queue.length, 5000);
+		assert.match(options.logger.about("Spans").join(), /too many spans wait/);
 	});
 });

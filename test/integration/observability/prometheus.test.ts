@@ -44,11 +44,12 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 	before(async () => {
 		const http = await freePort();
 		mesh = await startLocalMesh({ dataDir, ports: { http } });
-		const [user, , , api] = await Promise.all([
+		const [user, api] = await Promise.all([
 			startNode("user", "user-1"),
+			startNode("api", "api-1"),
 			startNode("note", "note-1"),
 			startNode("points", "points-1"),
-			startNode("api", "api-1")
+			startNode("audit", "audit-1")
 		]);
 		client = new Client(`http://127.0.0.1:${http}`);
 		await mesh.ready();
@@ -65,7 +66,7 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 	});
 
 	it("scrapes every node, and answers what was asked how often", async () => {
-		await prometheus.until("up == 1", series => series.length === 4);
+		await prometheus.until("up == 1", series => series.length === 5);
 		const { token } = await client.newUser();
 		for (let i = 0; i < 5; i++) await client.send("GET", "/v1/note/query", { token });
 		const asked = 'http_requests_total{route="/v1/note/query", status="200"}';
@@ -83,6 +84,8 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 
 	it("has every metric that a rule or a dashboard asks for", async () => {
 		await prometheus.until("notemesh:http_errors:ratio_rate5m", series => series.length === 1);
+		// What is read of a database every 15 s.
+		for (const gauge of ["saga_stuck", "audit_gaps"]) await prometheus.until(gauge, series => series.length > 0);
 		const there = new Set([...(await prometheus.names()), "ALERTS"]);
 		const asked = [...ruleExpressions(), ...panelExpressions()];
 		assert.ok(asked.length > 40);
@@ -109,7 +112,7 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 		await mesh.servers.nats.start();
 		await prometheus.until(
 			"transporter_reconnects_total",
-			series => series.length === 4 && series.every(s => s.value >= 1)
+			series => series.length === 5 && series.every(s => s.value >= 1)
 		);
 		await mesh.ready();
 	});

@@ -87,8 +87,10 @@ describe("Traces of a mesh: each service in a process of its own", { skip: serve
 		const { token } = await client.newUser("evan", PASSWORD);
 		secrets.push(token);
 		const answer = await client.send("POST", "/v1/user/logout", { token });
-		const root = await collector.trace(String(answer.headers["x-request-id"]), 8);
-		const heard = flat(root).find(span => span.name === "event 'user.sessionsRevoked' in 'api'");
+		const traceId = String(answer.headers["x-request-id"]);
+		const name = "event 'user.sessionsRevoked' in 'api'";
+		await collector.until(() => collector.of(traceId).some(span => span.name === name), "the event was heard");
+		const heard = flat(await collector.trace(traceId)).find(span => span.name === name);
 		assert.equal(heard?.process["node.id"], "api-1");
 	});
 

@@ -21,7 +21,7 @@ import {
 } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 
-const ROLLING_RESTARTS = 4;
+const ROLLING_RESTARTS = 2;
 
 describe("The registry's service mixin", await requireServers("nats", "etcd"), () => {
 	let servers: { nats: LocalServer; etcd: LocalServer };

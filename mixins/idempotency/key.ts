@@ -1,0 +1,20 @@
+import { createHash } from "node:crypto";
+import type { Context } from "moleculer";
+
+/** Finds whose call it is, at most 64 characters, and what the client calls it. */
+export type KeyOf = (ctx: Context) => { owner: string; key: string } | undefined;
+
+/** The key as it is stored: of one length, whatever a client sends. */
+export function keyHash(key: string): string {
+	return createHash("sha256").update(key).digest("base64url");
+}
+
+/** What tells one request from another: action and parameters, in whatever order the fields come. */
+export function fingerprintOf({ action, params }: Pick<Context, "action" | "params">): string {
+	return keyHash(JSON.stringify([action?.name, params], sorted));
+}
+
+function sorted(_name: string, value: unknown): unknown {
+	const isRecord = typeof value === "object" && value !== null && !Array.isArray(value);
+	return isRecord ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+}

@@ -1,0 +1,3 @@
+import { createIdempotencyTable, dropIdempotencyTable } from "../../idempotency-table.ts";
+
+export { createIdempotencyTable as up, dropIdempotencyTable as down };
