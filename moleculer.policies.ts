@@ -30,7 +30,8 @@ const policies: Policies = {
 	"user.login": password,
 	"user.check": password,
 	"user.changePassword": password,
-	"user.register": { ...password, retry: "keyed" },
+	// It waits for its saga, up to 2 s while a participant is away; its hash is made by one of four threads in any case.
+	"user.register": { ...write, retry: "keyed" },
 	"user.refresh": write,
 	"user.logout": write,
 

@@ -146,6 +146,15 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		assert.deepEqual(await shares(caller, 10), { far: 10 });
 	});
 
+	it("with leastBusy gives a node nothing new while it owes more answers than another, and its share otherwise", async () => {
+		const caller = await start({ leastBusy: true }, { one: { weight: 1 }, two: { weight: 1 }, none: { weight: 0 } });
+		assert.deepEqual(await shares(caller, 40), { one: 20, two: 20 });
+		const slow = caller.call<string, object>("greeter.wait", { time: 1000 });
+		const others = await shares(caller, 20);
+		assert.deepEqual(others, { [(await slow) === "one" ? "two" : "one"]: 20 });
+		assert.deepEqual(await shares(caller, 40), { one: 20, two: 20 });
+	});
+
 	it("shows members and changes weights in the REPL", async context => {
 		const caller = await start({}, { one: { weight: 1 }, two: { weight: 1 } });
 		const printed = context.mock.method(console, "log", () => {});
