@@ -192,7 +192,7 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 			const settled = { migrateCommand: "npm run db:migrate", connection: {}, ...options, model, models };
 			const adapter = new SharedSequelizeAdapter(chosenUrl, settled);
 			Object.assign(merged, { model, adapter });
-			Object.assign(merged.actions, ownActions(this.originalSchema));
+			keepOwnActions(merged.actions, this.originalSchema);
 		},
 
 		started() {
@@ -208,19 +208,23 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 
 /** Moleculer's hook for a mixin to see the service's schema after all mixins were merged into it. */
 interface Merging {
-	merged(this: Service, merged: { name: string; settings?: DbSettings; actions: object }): void;
+	merged(this: Service, merged: { name: string; settings?: DbSettings; actions: Record<string, ActionSchema> }): void;
 }
 
 /**
- * Moleculer merges an action with the mixin's of the same name, parameters included. A definition with a handler of its
- * own shall be what it says, and public unless it says otherwise.
+ * Moleculer merges an action with the mixin's of the same name, parameters included, and with that every action that uses
+ * the same object of parameters. A definition with a handler of its own shall be what it says, and public unless it says
+ * otherwise; the others shall keep their parameters.
+ *
+ * @param actions the merged ones, changed in place
+ * @param original the schema before the merge
  */
-function ownActions({ actions = {} }: Partial<ServiceSchema>): Record<string, ActionSchema> {
-	const own: Record<string, ActionSchema> = {};
-	for (const [name, action] of Object.entries(actions)) {
+function keepOwnActions(actions: Record<string, ActionSchema>, { actions: own = {} }: Partial<ServiceSchema>): void {
+	for (const [name, action] of Object.entries(own)) {
 		const definition = typeof action === "function" ? { handler: action } : action;
-		if (name in genericActions && typeof definition === "object" && definition.handler)
-			own[name] = { visibility: "public", ...definition };
+		const merged = actions[name];
+		if (!merged || typeof definition !== "object") continue;
+		if (!(name in genericActions)) Object.assign(merged, definition.params && { params: definition.params });
+		else if (definition.handler) actions[name] = { visibility: "public", ...definition };
 	}
-	return own;
 }

@@ -43,7 +43,7 @@ export class Worker {
 		this.#options = options;
 		this.#settings = settled(options.definition);
 		this.#heartbeat = setInterval(() => {
-			for (const delivery of this.#held) delivery.working();
+			for (const delivery of this.#held) this.#keep(delivery);
 		}, this.#settings.ackWait / 3);
 	}
 
@@ -184,7 +184,22 @@ export class Worker {
 
 	async #postpone(delivery: Delivery): Promise<void> {
 		this.#held.delete(delivery);
-		await this.#retry(delivery, retryDelay(this.#settings.retryDelay, delivery.attempts));
+		await this.#retry(delivery, retryDelay(this.#settings.retryDelay, delivery.attempts)).catch(
+			this.#cameToNothing(delivery)
+		);
+	}
+
+	#keep(delivery: Delivery): void {
+		try {
+			delivery.working();
+		} catch (error) {
+			this.#cameToNothing(delivery)(error);
+		}
+	}
+
+	/** A stream that can not be told what to do with a message gives it out again when its wait is over. */
+	#cameToNothing({ stream, seq }: Delivery): (error: unknown) => void {
+		return error => this.#options.observer.warn(`Message ${stream}:${seq} could not be kept or handed back`, error);
 	}
 
 	#resume(chain: Chain): void {
@@ -233,7 +248,7 @@ export class Worker {
 	async #handBack(delivery: Delivery): Promise<void> {
 		this.#held.delete(delivery);
 		this.#asked.set(delivery.seq, (this.#asked.get(delivery.seq) ?? 0) + 1);
-		await delivery.retry(HAND_BACK_MS);
+		await delivery.retry(HAND_BACK_MS).catch(this.#cameToNothing(delivery));
 	}
 
 	#change(): void {

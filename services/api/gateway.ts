@@ -76,7 +76,8 @@ async function onBeforeCall(
 	res: GatewayResponse,
 	alias: RoutedAlias
 ): Promise<void> {
-	if (alias.idempotent) ctx.meta.idempotency_key = idempotencyKey(req);
+	const key = alias.idempotent && idempotencyKey(req);
+	if (key) ctx.meta.idempotency_key = key;
 	const { params, body } = req.$params as { params: Params; body: Params };
 	const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 	req.$params = given;
@@ -96,9 +97,11 @@ async function onAfterCall(
 	await req.attempt?.succeeded();
 	const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
 	if (status) ctx.meta.$statusCode = status;
-	// moleculer-web warns of a 201 without its own `$location`, and leaves it out of a 202.
-	if (location && status === 201) ctx.meta.$location = location(fields);
-	else if (location) ctx.meta.$responseHeaders = { Location: location(fields) };
+	if (location) {
+		// moleculer-web leaves `$location` out of a 202, and warns of a 201 without it.
+		ctx.meta.$location = location(fields);
+		ctx.meta.$responseHeaders = { Location: ctx.meta.$location };
+	}
 	if (envelope === "none") return data;
 	if (envelope !== "tokens") return success(data);
 	const { token, expire, refresh_token } = fields;

@@ -1,10 +1,10 @@
 import type { Context, ServiceSchema } from "moleculer";
-import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { idempotencyKeyOf, identityOf, type Meta } from "../../lib/identity.ts";
 import { register } from "../../lib/observability/instruments.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
-import { AUDIT, consumers, streams } from "../../lib/streams.ts";
+import { AUDIT, platform } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
 import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
@@ -31,7 +31,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	mixins: [
 		RegistryMixin(),
 		IdempotencyMixin({ keyOf: idempotencyKeyOf, retention: () => env().IDEMPOTENCY_HOURS * 3_600_000 }),
-		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
+		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({
 			model: noteModel,
 			migrator: migratorOf("note"),

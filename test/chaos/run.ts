@@ -2,6 +2,7 @@
  * `npm run chaos [-- --quick] [--only <fault>] [--seed <n>] [--logs <folder>]`: breaks everything around a running Notemesh while clients
  * use it, and checks that every promise was kept. Exits with 1 where one was not.
  */
+import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Drill, drill } from "./drill.ts";
 import { Embedded } from "./embedded.ts";
@@ -62,9 +63,10 @@ if (onMesh.length + onEmbedded.length + skipped.length === 0)
 	);
 
 console.log(`seed ${seed}`);
+if (options.logs) mkdirSync(options.logs, { recursive: true });
 const results = [
 	...(await drills(() => Mesh.start(options.logs), onMesh)),
-	...(await drills(Embedded.start, onEmbedded))
+	...(await drills(() => Embedded.start(options.logs), onEmbedded))
 ];
 
 console.table(
