@@ -155,7 +155,11 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 	});
 
 	it("with leastBusy gives a node nothing new while it owes more answers than another, and its share otherwise", async context => {
-		const { caller } = await start(context, { leastBusy: true }, { one: { weight: 1 }, two: { weight: 1 }, none: { weight: 0 } });
+		const { caller } = await start(
+			context,
+			{ leastBusy: true },
+			{ one: { weight: 1 }, two: { weight: 1 }, none: { weight: 0 } }
+		);
 		assert.deepEqual(await shares(caller, 40), { one: 20, two: 20 });
 		const slow = caller.call<string, object>("greeter.wait", { time: 1000 });
 		const others = await shares(caller, 20);
