@@ -66,7 +66,7 @@ export function connect(): Sequelize {
 	return sequelize;
 }
 
-/** A user's notes, newest first. One author for the page: a join would repeat them in each row, and measured slower. */
+/** A user's notes, newest first. One author for the page, asked beside it: a join would repeat them in each row. */
 export async function query(userId: number, limit: number, offset: number) {
 	const [{ count, rows }, author] = await Promise.all([
 		Note.findAndCountAll({
