@@ -168,6 +168,12 @@ describe("The note service", () => {
 		const path = `/v1/note/${note.note_id}`;
 
 		await app.broker.destroyService("user");
+		const remembered = assertSuccess(await app.client.send("GET", path, { token }));
+		assert.deepEqual(remembered, note, "a node remembers the names that it knows");
+
+		await app.broker.destroyService("note");
+		app.broker.createService((await import("../../../services/note/note.service.ts")).default);
+		await app.broker.waitForServices("note");
 		assert.deepEqual(assertSuccess(await app.client.send("GET", path, { token })), nameless);
 		const page = await app.client.send("GET", "/v1/note/query", { token });
 		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [nameless]);
