@@ -282,6 +282,12 @@ describe("The admin routes of sagas", () => {
 			json: { reason: "late" }
 		});
 		assert.equal(failed.status, 409);
+		const [record] = (await rows("user", "SELECT payload FROM outbox ORDER BY id DESC LIMIT 1")).map(({ payload }) =>
+			JSON.parse(String(payload))
+		);
+		const { action, outcome, user_id, object_type, object_id, details } = record;
+		assert.deepEqual([action, outcome, user_id], ["user.saga.fail", "refused", user.user_id]);
+		assert.deepEqual([object_type, object_id, details], ["saga", saga?.gid, { reason: "late" }]);
 	});
 });
 
