@@ -12,6 +12,7 @@ import { registerHttpMetrics } from "./http-metrics.ts";
 import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { readiness } from "./readiness.ts";
+import { RefusalsMixin } from "./refusals.mixin.ts";
 import { routes } from "./routes.ts";
 import { SessionsMixin } from "./sessions.mixin.ts";
 import { restTracing, traceFailure } from "./trace.ts";
@@ -27,7 +28,7 @@ interface ApiVars extends GatewayVars {
 
 const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = {
 	name: "api",
-	mixins: [RegistryMixin(), SessionsMixin, ApiGateway as ServiceSchema],
+	mixins: [RegistryMixin(), SessionsMixin, RefusalsMixin, ApiGateway as ServiceSchema],
 	settings: gatewaySettings,
 
 	actions: {

@@ -5,6 +5,7 @@ import {
 	QueryTypes,
 	type Sequelize,
 	type Transaction,
+	UniqueConstraintError,
 	type WhereOptions
 } from "sequelize";
 import type { AuditEntryCreation, AuditEntryRow } from "../../models/audit-entry.model.ts";
@@ -36,13 +37,31 @@ class SequenceReusedError extends Error {
 	readonly retryable = false;
 }
 
+/** Among so many last facts of a source without numbers a repeated one is found. */
+const REPEATED_WITHIN = 1_000;
+
 /** The log: entries are appended, never changed, never deleted. */
 export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: AuditHeadTable) {
 	const headOf = async (source: string, transaction: Transaction): Promise<ChainHead> => {
-		const row = await heads.findByPk(source, { transaction, lock: transaction.LOCK.UPDATE, raw: true });
+		const find = () => heads.findByPk(source, { transaction, lock: transaction.LOCK.UPDATE, raw: true });
+		const row = await find();
 		if (row) return head(row);
-		await heads.create({ source, ...GENESIS }, { transaction });
-		return GENESIS;
+		try {
+			await heads.create({ source, ...GENESIS }, { transaction });
+			return GENESIS;
+		} catch (error) {
+			// Another node has begun the chain in between.
+			const begun = error instanceof UniqueConstraintError && (await find());
+			if (!begun) throw error;
+			return head(begun);
+		}
+	};
+
+	const add = async (last: ChainHead, fact: ChainedFact, transaction: Transaction): Promise<void> => {
+		const next = appended(last, fact);
+		const { position, hash } = next;
+		await entries.create({ ...fact, position, hash }, { transaction });
+		await heads.update(next, { where: { source: fact.source }, transaction });
 	};
 
 	return {
@@ -54,19 +73,25 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			const { source, sequence, event_id } = fact;
 			// The head's lock comes first: after it, nobody else appends to this chain.
 			const last = await headOf(source, transaction);
-			const known = await entries.findOne({
-				attributes: ["event_id"],
-				where: { source, sequence },
-				transaction,
-				raw: true
-			});
-			if (known?.event_id === event_id) return false;
+			const isOld = sequence <= last.max_sequence;
+			const where = { source, sequence };
+			const known = isOld && (await entries.findOne({ attributes: ["event_id"], where, transaction, raw: true }));
+			if (known && known.event_id === event_id) return false;
 			if (known) throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
+			await add(last, fact, transaction);
+			return true;
+		},
 
-			const next = appended(last, fact);
-			const { position, hash } = next;
-			await entries.create({ ...fact, position, hash }, { transaction });
-			await heads.update(next, { where: { source }, transaction });
+		/**
+		 * Appends a fact of a source that does not number its facts: it gets the next number.
+		 * @returns false where it is among the last ones already
+		 */
+		async appendNext(fact: ChainedFact, transaction: Transaction): Promise<boolean> {
+			const { source, event_id } = fact;
+			const last = await headOf(source, transaction);
+			const where = { source, event_id, sequence: { [Op.gt]: last.max_sequence - REPEATED_WITHIN } };
+			if (await entries.findOne({ attributes: ["id"], where, transaction, raw: true })) return false;
+			await add(last, { ...fact, sequence: last.max_sequence + 1 }, transaction);
 			return true;
 		},
 
