@@ -10,7 +10,7 @@ FROM node:24.19.0-bookworm-slim
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
-COPY package.json moleculer.config.ts ./
+COPY package.json moleculer.config.ts moleculer.policies.ts ./
 COPY lib ./lib
 COPY mixins ./mixins
 COPY models ./models

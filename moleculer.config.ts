@@ -1,5 +1,6 @@
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
+import { cacherOf } from "./lib/cacher.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
 import { contextMiddleware } from "./lib/observability/current-context.ts";
@@ -11,7 +12,9 @@ import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { DiscreetValidator } from "./lib/validator.ts";
 import { EtcdDiscoverer, NatsTransporter, registryCommands, WeightedStrategy } from "./mixins/etcd-registry/index.ts";
+import { resilience } from "./mixins/resilience.ts";
 import { sagaCommand } from "./mixins/saga/repl.ts";
+import { REQUEST_DEADLINE, resiliencePolicies } from "./moleculer.policies.ts";
 import packageJson from "./package.json" with { type: "json" };
 import { auditCommand } from "./services/audit/audit.repl.ts";
 import { lettersCommand } from "./services/letter/letter.repl.ts";
@@ -21,6 +24,7 @@ import { notesCommand } from "./services/note/note.repl.ts";
 export function brokerOptions(env: Env): BrokerOptions {
 	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
 	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
+	const { middleware: policies, circuitBreaker } = resilience(resiliencePolicies);
 	const logger = new RequestLogger({ level: env.LOG_LEVEL, json: env.NODE_ENV === "production" });
 	return {
 		nodeID: nodeName(env),
@@ -31,12 +35,14 @@ export function brokerOptions(env: Env): BrokerOptions {
 		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		validator: new DiscreetValidator(),
-		requestTimeout: 10_000,
+		cacher: cacherOf(env),
+		requestTimeout: REQUEST_DEADLINE,
+		circuitBreaker,
 		...traces,
 		...measurements,
 		middlewares: [
 			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
-			...[contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
+			...[policies, contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
 		],
 		replOptions: {
 			delimiter: "notemesh $",
@@ -67,7 +73,7 @@ function etcdRegistry(env: Env): BrokerOptions["registry"] {
 			...(ca && endpoints.some(endpoint => endpoint.startsWith("https:")) && { tls: { ca, ...certificate } })
 		}),
 		strategy: WeightedStrategy,
-		strategyOptions: { preferZone: true }
+		strategyOptions: { preferZone: true, leastBusy: true }
 	};
 }
 

@@ -22,6 +22,28 @@ export function hasType(error: unknown, type: string): boolean {
 	return typeof error === "object" && error !== null && (error as { type?: unknown }).type === type;
 }
 
+/** moleculer's types for "no node can serve this now"; their codes say 404, 429 and others. */
+const UNAVAILABLE = new Set([
+	"SERVICE_NOT_FOUND",
+	"SERVICE_NOT_AVAILABLE",
+	"ERR_SERVICE_UNAVAILABLE",
+	"BAD_GATEWAY",
+	"REQUEST_REJECTED",
+	"QUEUE_FULL"
+]);
+
+/** Whether a call failed since no node could serve it now. */
+export function isUnavailable(error: unknown): boolean {
+	const type = typeof error === "object" && error !== null ? (error as { type?: unknown }).type : undefined;
+	return typeof type === "string" && UNAVAILABLE.has(type);
+}
+
+/** Whether a failure says nothing about the request itself: the service was away, late or broken. */
+export function isFault(error: unknown): boolean {
+	const code = Number((error as { code?: unknown } | null)?.code);
+	return isUnavailable(error) || !(code >= 400 && code < 500);
+}
+
 /** One broken rule of one field, as moleculer's validator reports it. */
 export interface FieldError {
 	field: string;

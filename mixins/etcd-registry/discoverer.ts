@@ -29,6 +29,8 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	link!: EtcdLink;
 	cluster!: Cluster;
 	registrar!: Registrar;
+	/** Requests of this node that have no answer yet. */
+	pending!: PendingChecks;
 	metrics!: RegistryMetrics;
 	#keys!: KeyLayout;
 	#graceTimer: NodeJS.Timeout | undefined;
@@ -168,6 +170,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		const checks = new PendingChecks(this.options.suspects.checkAfter, nodeID => {
 			if (isJudged(nodeID)) suspects.check(nodeID);
 		});
+		this.pending = checks;
 		const requests = new Requests(broker, {
 			sent: nodeID => checks.sent(nodeID),
 			over: (nodeID, answered) => {

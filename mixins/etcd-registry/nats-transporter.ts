@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
+import type { Socket } from "node:net";
 import { Errors, Transporters } from "moleculer";
 import { headers, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "nats";
+import { untilListening } from "./nats-wait.ts";
 import { type ClockMeasurement, RequestAge } from "./request-age.ts";
 
 const REQUEST = "REQ";
@@ -22,6 +24,11 @@ export interface NoResponders {
 /** What moleculer passes along with the serialized packet. */
 interface SendMeta {
 	packet?: { type: string; target?: string | null; payload: { id?: string; timeout?: number | null } };
+}
+
+/** Where nats.js keeps its connection. */
+interface NatsInternals {
+	protocol: { transport: { socket?: Socket } };
 }
 
 export type NatsTransporterOptions = ConstructorParameters<typeof Transporters.NATS>[0];
@@ -59,6 +66,15 @@ export class NatsTransporter extends Transporters.NATS {
 			this.broker.localBus.on("$node.disconnected", ({ node }: { node: { id: string } }) => this.#age.forget(node.id));
 		}
 		await super.onConnected(wasReconnect);
+	}
+
+	/** Waits for NATS with a growing pause; moleculer would try every 5 s, and report each time. */
+	override async connect(): Promise<void> {
+		this.#closing = false;
+		const { url, servers = [] } = this.opts as { url?: string; servers?: string | string[] };
+		const given = url ? url.split(",").map(one => one.trim()) : [servers].flat();
+		if (given.length > 0) await untilListening(given, { logger: this.logger, isOver: () => this.#closing });
+		if (!this.#closing) await super.connect();
 	}
 
 	override async disconnect(): Promise<void> {
@@ -102,6 +118,7 @@ export class NatsTransporter extends Transporters.NATS {
 	// The declared signature leaves the third argument out that the base class passes.
 	override async send(topic: string, data: Buffer, meta?: SendMeta): Promise<void> {
 		const packet = meta?.packet;
+		this.#gather();
 		if (!this.client || !packet || (packet.type !== REQUEST && packet.type !== PING)) {
 			await super.send(topic, data);
 			return;
@@ -133,6 +150,14 @@ export class NatsTransporter extends Transporters.NATS {
 			() => false
 		);
 		return Promise.race([answered, late]).finally(() => clearTimeout(timer));
+	}
+
+	/** What is sent within one turn of the event loop leaves in one piece: a write of its own for each wakes the server up. */
+	#gather(): void {
+		const socket = (this.client as NatsInternals | null)?.protocol.transport.socket;
+		if (!socket || socket.writableCorked > 0) return;
+		socket.cork();
+		setImmediate(() => socket.uncork());
 	}
 
 	#deadline(timeout: number | null | undefined): MsgHdrs {

@@ -22,6 +22,11 @@ export class PendingChecks {
 		this.#check = check;
 	}
 
+	/** Requests to a node that have no answer yet. */
+	pending(nodeID: string): number {
+		return this.#nodes.get(nodeID)?.pending ?? 0;
+	}
+
 	/** A request was sent. */
 	sent(nodeID: string): void {
 		const node = this.#nodes.get(nodeID);

@@ -1,5 +1,6 @@
 import { type Context, type Endpoint, type Registry, type ServiceBroker, Strategies } from "moleculer";
 import { type ServiceRecord, serviceKeyName } from "./keys.ts";
+import { PendingChecks } from "./pending-checks.ts";
 import { ServiceWeights } from "./service-weights.ts";
 
 /** Call header that restricts one call to the nodes that serve a version: `{ headers: { [VERSION_HEADER]: "v2" } }`. */
@@ -12,6 +13,11 @@ const ROUNDING = 1e-9; // ten times 0.1 is not quite 1
 export interface WeightedStrategyOptions {
 	/** Nodes with this node's `metadata.zone` first; others only when there is none. Default false. */
 	preferZone?: boolean;
+	/**
+	 * Of the nodes left, those that owe this caller the fewest answers for their weight, in turn: a node that is slow, for
+	 * whatever reason, gets less to do. Default false.
+	 */
+	leastBusy?: boolean;
 	/** Only nodes that serve this version, unless the call has a `registry-version` header. */
 	version?: string | number;
 	/** This share (0 to 1) of the calls to nodes of a version, the others to the rest. */
@@ -23,7 +29,7 @@ type ServiceEndpoint = Endpoint & { service?: { name: string; version?: string |
 
 /**
  * Balances by what the registry says about each service on each node: version filter, then canary share, then zone,
- * then weight. Shares are exact, not random: smooth weighted round-robin as in nginx (ngx_http_upstream_round_robin.c,
+ * then how busy they are, then weight. Shares are exact, not random: smooth weighted round-robin as in nginx (ngx_http_upstream_round_robin.c,
  * I. Sysoev), which spreads the heavy nodes evenly over time.
  *
  * moleculer's `preferLocal` comes first: with it, a local service is always chosen.
@@ -45,7 +51,7 @@ export class WeightedStrategy extends Strategies.Base {
 		const accepted = list.filter(endpoint => this.accepts(endpoint, ctx));
 		// With nobody of the version, `accepts` refuses the call later, where it can be rejected.
 		if (accepted.length === 0) return list[0] as Endpoint;
-		return this.#byWeight(this.#byZone(this.#byCanary(accepted)));
+		return this.#byWeight(this.#byPending(this.#byZone(this.#byCanary(accepted))));
 	}
 
 	/** Whether the endpoint serves the version that the call, or the strategy, asks for. */
@@ -72,6 +78,24 @@ export class WeightedStrategy extends Strategies.Base {
 		if (!this.#options.preferZone || zone === undefined) return list;
 		const near = list.filter(endpoint => endpoint.node.metadata?.zone === zone && this.#weight(endpoint) > 0);
 		return near.length > 0 ? near : list;
+	}
+
+	/** Weighted least connections, as nginx' `least_conn`. */
+	#byPending(list: Endpoint[]): Endpoint[] {
+		const { pending } = this.registry.discoverer as { pending?: unknown };
+		if (!this.#options.leastBusy || !(pending instanceof PendingChecks)) return list;
+		let least = Number.POSITIVE_INFINITY;
+		let idle: Endpoint[] = [];
+		for (const endpoint of list) {
+			const weight = this.#weight(endpoint);
+			if (weight <= 0) continue;
+			const load = pending.pending(endpoint.id) / weight;
+			if (load < least) {
+				least = load;
+				idle = [endpoint];
+			} else if (load === least) idle.push(endpoint);
+		}
+		return idle.length > 0 ? idle : list;
 	}
 
 	#byWeight(list: Endpoint[]): Endpoint {

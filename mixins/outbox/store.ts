@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { type Statements, statements } from "../db/prepared.ts";
 import { nowOf } from "./clock.ts";
 import { recordStreams, type StreamRecord } from "./streams.ts";
 
@@ -53,6 +54,9 @@ export interface Backlog {
 
 const COLUMNS = "id, msg_id, stream, subject, aggregate, version, payload, headers, sequence, created_at, attempts";
 
+/** Nodes may be configured with different leases, though not with ones that differ so much. */
+const LONGEST_LEASES = 10;
+
 /** Runs a function in a transaction: READ COMMITTED on MySQL. */
 export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 
@@ -60,24 +64,28 @@ export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>)
 export class OutboxStore {
 	readonly #db: Sequelize;
 	readonly #transaction: RunTransaction;
+	readonly #statements: Statements;
 	readonly #now: string;
 
 	constructor(db: Sequelize, transaction: RunTransaction) {
 		this.#db = db;
+		this.#statements = statements(db);
 		this.#transaction = transaction;
 		this.#now = nowOf(db);
 	}
 
 	async insert(row: NewRow, transaction: Transaction): Promise<void> {
-		await this.#db.query(
+		await this.#statements.write(
 			`INSERT INTO outbox (msg_id, stream, subject, aggregate, version, payload, headers, created_at, attempts)
-			VALUES (:msg_id, :stream, :subject, :aggregate, :version, :payload, :headers, ${this.#now}, 0)`,
-			{ replacements: { ...row }, type: QueryTypes.INSERT, transaction }
+			VALUES (?, ?, ?, ?, ?, ?, ?, ${this.#now}, 0)`,
+			[row.msg_id, row.stream, row.subject, row.aggregate, row.version, row.payload, row.headers],
+			transaction
 		);
 	}
 
 	/**
-	 * Takes the lease when nobody has it. The number is the fence: whoever had the lease before can not write any more.
+	 * Takes the lease when nobody has it, or when it ends later than any can that was taken by this clock: then the
+	 * database's clock was set back. The number is the fence: whoever had the lease before can not write any more.
 	 * @param lease in milliseconds
 	 * @returns the epoch, undefined while somebody else is the relay
 	 */
@@ -91,8 +99,8 @@ export class OutboxStore {
 				);
 			const claimed = await this.#update(
 				`UPDATE outbox_relay SET epoch = epoch + 1, owner = :owner, lease_until = ${this.#now} + :lease
-				WHERE lease_until < ${this.#now}`,
-				{ owner, lease },
+				WHERE lease_until < ${this.#now} OR lease_until > ${this.#now} + :longest`,
+				{ owner, lease, longest: LONGEST_LEASES * lease },
 				transaction
 			);
 			if (claimed === 0) return undefined;

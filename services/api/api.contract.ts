@@ -33,6 +33,7 @@ export const apiError = errorTable({
 	UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
 	UNSUPPORTED_CONTENT_ENCODING: [415, "The body must not be compressed"],
 	TOO_MANY_REQUESTS: [429, "Too many requests"],
+	OVERLOADED: [503, "Service unavailable"],
 	/** Requests can not be counted, and are not let in uncounted. */
 	LIMITS_UNAVAILABLE: [503, "Service unavailable"]
 });

@@ -1,5 +1,5 @@
 import type { RequestListener, Server } from "node:http";
-import type { Context, ServiceSchema } from "moleculer";
+import type { Context, Service, ServiceSchema } from "moleculer";
 import ApiGateway, { type GatewayResponse, type IncomingRequest } from "moleculer-web";
 import { env } from "../../lib/env.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -7,10 +7,12 @@ import packageJson from "../../package.json" with { type: "json" };
 import { admission } from "./admission.ts";
 import { docsFile } from "./api.contract.ts";
 import { docsAsset } from "./docs.ts";
+import { drainHttp, untilDraining } from "./drain.ts";
 import { type GatewayVars, gatewaySettings } from "./gateway.ts";
 import { registerHttpMetrics } from "./http-metrics.ts";
 import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
+import { Overload } from "./overload.ts";
 import { readiness } from "./readiness.ts";
 import { RefusalsMixin } from "./refusals.mixin.ts";
 import { routes } from "./routes.ts";
@@ -24,6 +26,7 @@ interface ApiMethods {
 
 interface ApiVars extends GatewayVars {
 	server: Server;
+	overload: Overload;
 }
 
 const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = {
@@ -57,8 +60,10 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 	methods: {
 		/** Called by moleculer-web before it listens. */
-		createServer(this: { server: Server; isHTTPS: boolean; httpHandler: RequestListener }) {
-			this.server = httpServer(this.httpHandler, env().CORS_ORIGINS);
+		createServer(this: ApiVars & Pick<Service, "broker"> & { isHTTPS: boolean; httpHandler: RequestListener }) {
+			const { CORS_ORIGINS, OVERLOAD_REQUESTS: whileBusy, OVERLOAD_REQUESTS_MAX: always } = env();
+			this.overload = new Overload(this.broker, { whileBusy, always });
+			this.server = httpServer(untilDraining(this.broker, this.overload.guard(this.httpHandler)), CORS_ORIGINS);
 			this.isHTTPS = false;
 		},
 
@@ -73,9 +78,17 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		Object.assign(this.settings, { port: PORT, ip: HOST });
 		registerHttpMetrics(this.broker);
 		this.admission = admission(env(), this.broker);
+		// Before any service of this process stops: requests under way may need them all.
+		const { server, broker } = this;
+		broker.middlewares.add({ name: "HttpDrain", stopping: () => drainHttp(server, { notice: env().DRAIN_NOTICE_MS }) });
+	},
+
+	started() {
+		this.overload.start();
 	},
 
 	stopped() {
+		this.overload.stop();
 		this.admission.close();
 	}
 };

@@ -1,4 +1,4 @@
-import type { FieldError } from "../../lib/errors.ts";
+import { type FieldError, isUnavailable } from "../../lib/errors.ts";
 
 /** The codes of the HTTP contract. */
 export const Code = {
@@ -61,14 +61,6 @@ const opaque: Readonly<Record<number, string>> = {
 	504: "The service did not answer in time"
 };
 
-/** moleculer's types for "no node can serve this now". */
-const UNAVAILABLE = new Set([
-	"SERVICE_NOT_FOUND",
-	"SERVICE_NOT_AVAILABLE",
-	"ERR_SERVICE_UNAVAILABLE",
-	"REQUEST_REJECTED",
-	"QUEUE_FULL"
-]);
 /** moleculer's type for a call that the time left for its request did not allow any more. */
 const TOO_LATE = "REQUEST_SKIPPED";
 
@@ -82,7 +74,7 @@ const MAX_FIELD_ERRORS = 100;
 export function failure(error: unknown): Failure {
 	const { code, status, type, message, data } = (typeof error === "object" && error !== null ? error : {}) as AnyError;
 	const given = type === TOO_LATE ? 504 : Number(typeof code === "number" ? code : status);
-	const known = typeof type === "string" && UNAVAILABLE.has(type) ? 503 : given;
+	const known = isUnavailable(error) ? 503 : given;
 
 	const envelopeCode = (typeof type === "string" && byType[type]) || byStatus[known];
 	if (envelopeCode === undefined) {

@@ -8,6 +8,7 @@ import {
 	UniqueConstraintError,
 	type WhereOptions
 } from "sequelize";
+import { statements } from "../../mixins/db.mixin.ts";
 import type { AuditEntryCreation, AuditEntryRow } from "../../models/audit-entry.model.ts";
 import type { AuditHeadRow } from "../../models/audit-head.model.ts";
 import { appended, type ChainedEntry, type ChainedFact, type ChainHead, GENESIS, type Place } from "./audit.domain.ts";
@@ -42,8 +43,13 @@ const REPEATED_WITHIN = 1_000;
 
 /** The log: entries are appended, never changed, never deleted. */
 export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: AuditHeadTable) {
+	const { select, write } = statements(db);
+	// SQLite has locked the whole file by then.
+	const locked = db.getDialect() === "mysql" ? "FOR UPDATE" : "";
+
 	const headOf = async (source: string, transaction: Transaction): Promise<ChainHead> => {
-		const find = () => heads.findByPk(source, { transaction, lock: transaction.LOCK.UPDATE, raw: true });
+		const sql = `SELECT position, hash, max_sequence FROM audit_heads WHERE source = ? ${locked}`;
+		const find = async () => (await select<AuditHeadRow>(sql, [source], transaction))[0];
 		const row = await find();
 		if (row) return head(row);
 		try {
@@ -59,9 +65,23 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 
 	const add = async (last: ChainHead, fact: ChainedFact, transaction: Transaction): Promise<void> => {
 		const next = appended(last, fact);
-		const { position, hash } = next;
-		await entries.create({ ...fact, position, hash }, { transaction });
-		await heads.update(next, { where: { source: fact.source }, transaction });
+		const { position, hash, max_sequence } = next;
+		const { source, sequence, event_id, time, user_id, action, object_type, object_id, outcome } = fact;
+		const { error, request_id, trace_id, details } = fact;
+		await write(
+			`INSERT INTO audit_entries (source, position, sequence, event_id, time, user_id, action, object_type, object_id,
+				outcome, error, request_id, trace_id, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			[
+				...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
+				...[outcome, error, request_id, trace_id, details, hash]
+			],
+			transaction
+		);
+		await write(
+			"UPDATE audit_heads SET position = ?, hash = ?, max_sequence = ? WHERE source = ?",
+			[position, hash, max_sequence, source],
+			transaction
+		);
 	};
 
 	return {
@@ -73,10 +93,15 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			const { source, sequence, event_id } = fact;
 			// The head's lock comes first: after it, nobody else appends to this chain.
 			const last = await headOf(source, transaction);
-			const isOld = sequence <= last.max_sequence;
-			const where = { source, sequence };
-			const known = isOld && (await entries.findOne({ attributes: ["event_id"], where, transaction, raw: true }));
-			if (known && known.event_id === event_id) return false;
+			const [known] =
+				sequence > last.max_sequence
+					? []
+					: await select<AuditEntryRow>(
+							"SELECT event_id FROM audit_entries WHERE source = ? AND sequence = ?",
+							[source, sequence],
+							transaction
+						);
+			if (known?.event_id === event_id) return false;
 			if (known) throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
 			await add(last, fact, transaction);
 			return true;

@@ -57,7 +57,11 @@ describe("The Dockerfile", () => {
 	it("leaves development packages out, and nothing in it imports one", () => {
 		assert.match(text, /^RUN npm ci --omit=dev/m);
 		const folders = ["lib", "mixins", "models", "scripts", "services"];
-		const files = ["moleculer.config.ts", ...folders.flatMap(folder => globSync(`${folder}/**/*.ts`))];
+		const files = [
+			"moleculer.config.ts",
+			"moleculer.policies.ts",
+			...folders.flatMap(folder => globSync(`${folder}/**/*.ts`))
+		];
 		const imported = files.flatMap(file =>
 			[...readFileSync(file, "utf8").matchAll(/^(?:import|export)\b(?! type).* from "([^".][^"]*)"/gm)].map(
 				([, specifier]) => specifier as string

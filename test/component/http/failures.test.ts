@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ServiceSchema } from "moleculer";
 import { Errors } from "moleculer";
 import { env } from "../../../lib/env.ts";
 import { signingKeys } from "../../../lib/signing-keys.ts";
 import { accessTokens } from "../../../lib/tokens.ts";
 import { routes } from "../../../services/api/routes.ts";
+import type { Note } from "../../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
 import { sampleRequests } from "../../support/requests.ts";
+import { until } from "../../support/until.ts";
 
 useEnvironment();
 
@@ -122,24 +125,66 @@ describe("A gateway that stops", () => {
 		await client.newNote(user.token);
 		await stopped;
 	});
+
+	it("finishes what is under way, all services with it, ends the connections, and then takes none", async t => {
+		const { promise: held, resolve: release } = Promise.withResolvers<void>();
+		let asked = false;
+		let served = false;
+		let stoppedBefore = false;
+		const page = { total: 0, notes: [], next_cursor: null };
+		const note: ServiceSchema = {
+			name: "note",
+			actions: {
+				async query() {
+					asked = true;
+					await held;
+					served = true;
+					return page;
+				}
+			},
+			stopped() {
+				stoppedBefore = !served;
+			}
+		};
+		const { broker, client } = await startApp(t, { note });
+		const { token } = await client.newUser();
+		const query = client.send("GET", "/v1/note/query", { token });
+		await until(() => asked);
+		const stopped = broker.stop();
+		await until(async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined);
+		release();
+		assert.deepEqual(assertSuccess(await query), page);
+		await stopped;
+		assert.equal(stoppedBefore, false);
+	});
 });
 
 describe("The note service", () => {
-	it("writes nothing when the user service is gone, so that the client may try again", async t => {
-		const together = await startApp(t);
-		const { token } = await together.client.newUser();
-		const note = await together.client.newNote(token);
+	it("goes on without the names of authors when the user service is gone, and counts it", async t => {
+		const app = await startApp(t, {}, { metrics: true });
+		const { token } = await app.client.newUser();
+		const note = await app.client.newNote(token);
+		const nameless = { ...note, username: "", user_avatar: "" };
+		const path = `/v1/note/${note.note_id}`;
 
-		await together.broker.destroyService("user");
-		const write = () => together.client.send("POST", "/v1/note", { token, json: { title: "Lost?", content: "x" } });
-		const change = () => together.client.send("PUT", `/v1/note/${note.note_id}`, { token, json: { title: "Lost?" } });
-		assertFailure(await write(), "unavailable");
-		assertFailure(await change(), "unavailable");
+		await app.broker.destroyService("user");
+		const remembered = assertSuccess(await app.client.send("GET", path, { token }));
+		assert.deepEqual(remembered, note, "a node remembers the names that it knows");
 
-		together.broker.createService((await import("../../../services/user/user.service.ts")).default);
-		await together.broker.waitForServices("user");
-		const page = await together.client.send("GET", "/v1/note/query", { token });
-		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [note]);
+		await app.broker.destroyService("note");
+		app.broker.createService((await import("../../../services/note/note.service.ts")).default);
+		await app.broker.waitForServices("note");
+		assert.deepEqual(assertSuccess(await app.client.send("GET", path, { token })), nameless);
+		const page = await app.client.send("GET", "/v1/note/query", { token });
+		assert.deepEqual(assertSuccess<{ notes: unknown[] }>(page).notes, [nameless]);
+		const changed = await app.client.send("PUT", path, { token, json: { title: "Still works" } });
+		assert.equal(assertSuccess<Note>(changed).title, "Still works");
+		assert.equal((await app.client.newNote(token)).username, "");
+		assert.equal(app.broker.metrics.getMetric("policy.fallbacks.total")?.get({ action: "user.mget" })?.value, 4);
+
+		app.broker.createService((await import("../../../services/user/user.service.ts")).default);
+		await app.broker.waitForServices("user");
+		assert.equal(assertSuccess<Note>(await app.client.send("GET", path, { token })).username, note.username);
 	});
 
 	it("answers 503 when its node has left, and the gateway recovers with the next one", async t => {

@@ -1,0 +1,116 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { monitorEventLoopDelay, performance } from "node:perf_hooks";
+import type { ServiceBroker } from "moleculer";
+import { count, gauge, register } from "../../lib/observability/instruments.ts";
+import { newId } from "../../lib/observability/trace-context.ts";
+import { apiError } from "./api.contract.ts";
+import { failure } from "./envelope.ts";
+import { routes } from "./routes.ts";
+
+/** When a gateway refuses requests. */
+export interface OverloadLimits {
+	/** Requests under way from which on more are refused while the event loop is busy. */
+	whileBusy: number;
+	/** Requests under way from which on more are refused in any case: what waits takes memory. */
+	always: number;
+}
+
+const SAMPLE_MS = 100;
+/** The event loop is busy when it had no more than this share of a sample's time to itself ... */
+const BUSY_UTILIZATION = 0.95;
+/** ... or timers ran this much later than asked, on average, in milliseconds. */
+const BUSY_LAG_MS = 20;
+const LAG_RESOLUTION_MS = 10;
+
+const SHED = "http.shed.total";
+const BUSY = "http.busy";
+
+/** What an operator or a load balancer asks is answered however much there is to do. */
+const vital: ReadonlySet<string> = new Set(routes.filter(({ traced }) => traced === false).map(({ path }) => path));
+
+const { status, body, headers } = failure(apiError("OVERLOADED"));
+const answer = JSON.stringify(body);
+
+/**
+ * Sheds load: beyond what a gateway can answer in time, requests are refused at once, before anything is done for them.
+ * Two signals together tell that it is at its limit: how many requests are under way, and that the event loop has no
+ * time left. Many requests that wait for a slow service alone are no reason, until they are too many to keep.
+ */
+export class Overload {
+	readonly #broker: ServiceBroker;
+	readonly #limits: OverloadLimits;
+	readonly #delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+	#utilization = performance.eventLoopUtilization();
+	#timer: NodeJS.Timeout | undefined;
+	#inFlight = 0;
+	#busy = false;
+	readonly #left = () => {
+		this.#inFlight--;
+	};
+
+	constructor(broker: ServiceBroker, limits: OverloadLimits) {
+		this.#broker = broker;
+		this.#limits = limits;
+		register(broker, [
+			{
+				...{ type: "counter", name: SHED, labelNames: ["reason"], known: [{ reason: "busy" }, { reason: "full" }] },
+				description: "Requests refused with 503 since the gateway had too much to do"
+			},
+			{ type: "gauge", name: BUSY, description: "Whether the event loop has no time left (1) or has (0)", known: [{}] }
+		]);
+	}
+
+	/** Requests that are under way. */
+	get inFlight(): number {
+		return this.#inFlight;
+	}
+
+	/** Puts itself before a listener for requests. */
+	guard(listener: RequestListener): RequestListener {
+		return (req, res) => {
+			const reason = this.#reason();
+			if (reason && !vital.has(req.url ?? "")) {
+				this.#refuse(req, res, reason);
+				return;
+			}
+			this.#inFlight++;
+			res.once("close", this.#left);
+			listener(req, res);
+		};
+	}
+
+	start(): void {
+		this.#delay.enable();
+		this.#timer = setInterval(() => this.#sample(), SAMPLE_MS).unref();
+	}
+
+	stop(): void {
+		clearInterval(this.#timer);
+		this.#delay.disable();
+	}
+
+	#reason(): "busy" | "full" | undefined {
+		if (this.#inFlight >= this.#limits.always) return "full";
+		return this.#busy && this.#inFlight >= this.#limits.whileBusy ? "busy" : undefined;
+	}
+
+	#refuse(req: IncomingMessage, res: ServerResponse, reason: string): void {
+		count(this.#broker, SHED, { reason });
+		res.writeHead(status, {
+			...{ "Content-Type": "application/json; charset=utf-8", "X-Request-ID": newId() },
+			...headers
+		});
+		res.end(req.method === "HEAD" ? undefined : answer);
+	}
+
+	#sample(): void {
+		const now = performance.eventLoopUtilization();
+		const { utilization } = performance.eventLoopUtilization(now, this.#utilization);
+		this.#utilization = now;
+		const lag = this.#delay.mean / 1e6 - LAG_RESOLUTION_MS;
+		this.#delay.reset();
+		// A sample without a value has no mean.
+		this.#busy = utilization >= BUSY_UTILIZATION || lag >= BUSY_LAG_MS;
+		gauge(this.#broker, BUSY, this.#busy ? 1 : 0);
+	}
+}

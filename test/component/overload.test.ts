@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { createServer, get, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { ServiceBroker } from "moleculer";
+import { Overload } from "../../services/api/overload.ts";
+import { assertFailure, assertSuccess } from "../support/answers.ts";
+import { type App, quiet, startApp, useEnvironment } from "../support/app.ts";
+import { until } from "../support/until.ts";
+
+useEnvironment({ OVERLOAD_REQUESTS_MAX: "4" });
+
+describe("A gateway with more requests than it may keep", () => {
+	let app: App;
+	let release: () => void;
+	let token: string;
+	const ends: (() => Promise<void>)[] = [];
+	after(() => Promise.all(ends.map(end => end())));
+	before(async () => {
+		const note = { name: "note", actions: { query: () => held, ready: () => true } };
+		let { promise: held, resolve } = Promise.withResolvers<object>();
+		release = () => {
+			resolve({ total: 0, notes: [], next_cursor: null });
+			({ promise: held, resolve } = Promise.withResolvers<object>());
+		};
+		app = await startApp({ after: (end: () => Promise<void>) => void ends.push(end) }, { note }, { metrics: true });
+		({ token } = await app.client.newUser());
+	});
+	const query = () => app.client.send("GET", "/v1/note/query", { token });
+
+	it("refuses the others at once with 503 and when to come back, but nobody who asks for its health", async () => {
+		const kept = Array.from({ length: 4 }, query);
+		const api = app.broker.getLocalService("api") as unknown as { overload: Overload };
+		await until(() => api.overload.inFlight === 4);
+
+		for (const path of ["/v1/note/query", "/nothing"])
+			assertFailure(await app.client.send("GET", path, { token }), "unavailable");
+		assertFailure(
+			await app.client.send("POST", "/v1/note", { token, json: { title: "a", content: "b" } }),
+			"unavailable"
+		);
+		for (const path of ["/healthz", "/readyz", "/ping"])
+			assert.equal((await app.client.send("GET", path)).status, 200, path);
+		assert.equal(app.broker.metrics.getMetric("http.shed.total")?.get({ reason: "full" })?.value, 3);
+
+		release();
+		for (const answer of await Promise.all(kept)) assertSuccess(answer);
+		await until(() => api.overload.inFlight === 0);
+		const next = query();
+		await until(() => api.overload.inFlight === 1);
+		release();
+		assertSuccess(await next);
+	});
+});
+
+describe("Overload", () => {
+	it("takes many requests that wait, and refuses more only while the event loop is busy", async t => {
+		const broker = new ServiceBroker(quiet());
+		const overload = new Overload(broker, { whileBusy: 2, always: 100 });
+		const { promise: held, resolve } = Promise.withResolvers<void>();
+		const server = createServer(overload.guard((_req, res) => void held.then(() => res.end("served"))));
+		await new Promise<void>(listening => server.listen(0, "127.0.0.1", listening));
+		overload.start();
+		t.after(() => {
+			overload.stop();
+			server.close();
+			return broker.stop();
+		});
+		const { port } = server.address() as AddressInfo;
+		const ask = () =>
+			new Promise<number | undefined>(resolve =>
+				get({ port, path: "/v1/note/query", agent: false }, (res: IncomingMessage) => resolve(res.resume().statusCode))
+			);
+
+		const kept = Array.from({ length: 10 }, ask);
+		await until(() => overload.inFlight === 10);
+
+		// The event loop has no time to itself until a request is refused for it.
+		let refused: number | undefined;
+		const end = Date.now() + 10_000;
+		while (refused !== 503 && Date.now() < end) {
+			const attempt = Promise.race([ask(), delay(150, undefined)]);
+			const busyUntil = Date.now() + 120;
+			while (Date.now() < busyUntil);
+			refused = await attempt;
+		}
+		assert.equal(refused, 503);
+
+		await until(async () => {
+			const before = overload.inFlight;
+			void ask();
+			await delay(120);
+			return overload.inFlight > before;
+		});
+		resolve();
+		assert.deepEqual(new Set(await Promise.all(kept)), new Set([200]));
+	});
+});
