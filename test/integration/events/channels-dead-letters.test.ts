@@ -19,7 +19,7 @@ await onEachStreamPlace("Dead letters of channels", place => {
 		assert.equal(letter.data, message.data);
 		assert.equal(letter.error.message, "Straße gesperrt\nsecond line");
 		assert.equal(letter.error.code, "ROAD_CLOSED");
-		assert.match(letter.error.stack, /channels\.test\.ts/);
+		assert.match(letter.error.stack, /channels-dead-letters\.test\.ts/);
 		assert.equal(letter.attempts, 3);
 		assert.deepEqual([letter.consumer, letter.stream, letter.subject], ["reader", "FACTS", "fact.counted"]);
 		assert.ok(Date.parse(letter.first_seen) <= Date.parse(letter.buried_at));
