@@ -14,6 +14,7 @@ import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { Overload } from "./overload.ts";
 import { readiness } from "./readiness.ts";
+import { RefusalsMixin } from "./refusals.mixin.ts";
 import { routes } from "./routes.ts";
 import { SessionsMixin } from "./sessions.mixin.ts";
 import { restTracing, traceFailure } from "./trace.ts";
@@ -30,7 +31,7 @@ interface ApiVars extends GatewayVars {
 
 const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = {
 	name: "api",
-	mixins: [RegistryMixin(), SessionsMixin, ApiGateway as ServiceSchema],
+	mixins: [RegistryMixin(), SessionsMixin, RefusalsMixin, ApiGateway as ServiceSchema],
 	settings: gatewaySettings,
 
 	actions: {

@@ -1,7 +1,7 @@
 import type { CallingOptions, Context, Service } from "moleculer";
 import type { Alias, GatewayResponse, IncomingRequest } from "moleculer-web";
 import { env } from "../../lib/env.ts";
-import type { Meta } from "../../lib/identity.ts";
+import type { Identity, Meta } from "../../lib/identity.ts";
 import { inContext } from "../../lib/observability/current-context.ts";
 import type { Admission, Attempt } from "./admission.ts";
 import { apiError } from "./api.contract.ts";
@@ -9,6 +9,7 @@ import { checkMediaType, readBody } from "./body.ts";
 import { failure, success } from "./envelope.ts";
 import { type Exchange, measure } from "./http-metrics.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
+import type { RefusalsMethods } from "./refusals.mixin.ts";
 import { idempotencyKey, splitUrl } from "./request.ts";
 import { allRoutes, matchedRoute, methodsOf, type RouteDefinition, routesAt } from "./routes.ts";
 import { beginTrace } from "./trace.ts";
@@ -20,6 +21,10 @@ export type RoutedAlias = Alias & Omit<RouteDefinition, "method"> & { method: Ro
 export interface GatewayRequest extends IncomingRequest {
 	/** The try of a password that it makes. */
 	attempt?: Attempt;
+	/** Whose token it carries, whatever that is good for. */
+	identity?: Identity;
+	/** It was let in: what is refused from here on, an action refuses. */
+	isCalled?: true;
 }
 
 /** What the gateway's settings need of the service. */
@@ -58,10 +63,11 @@ export const gatewaySettings = {
 		}
 	],
 
-	onError(this: Service, req: GatewayRequest, res: GatewayResponse, error: unknown) {
+	onError(this: Service & RefusalsMethods, req: GatewayRequest, res: GatewayResponse, error: unknown) {
 		if (res.headersSent) return;
 		const { status, body, headers } = failure(error);
 		if (status !== 401) req.attempt?.unjudged();
+		this.refused(req, status, error);
 		if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
 		res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
 		res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));

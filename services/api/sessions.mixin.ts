@@ -33,16 +33,17 @@ export const SessionsMixin: Partial<ServiceSchema> = {
 			res: GatewayResponse,
 			alias: RoutedAlias
 		): Promise<Identity | null> {
-			if (!alias.auth) return null;
+			if (!alias.auth) return letIn(req, null);
 			const { tokens, revoked } = sessionsOf(this);
 			const token = tokenOf(req);
 			const identity = token ? await tokens.verify(token) : null;
 			if (identity && !revoked.complete) await learn(this);
 			if (!identity || revoked.has(identity.session_id)) throw identityError("UNAUTHENTICATED");
+			req.identity = identity;
 			await this.admission.user(identity.id, res);
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
 			if (alias.attempt === "user") req.attempt = await this.admission.attempt(`user ${identity.id}`, req, res);
-			return identity;
+			return letIn(req, identity);
 		}
 	},
 
@@ -70,6 +71,12 @@ export const SessionsMixin: Partial<ServiceSchema> = {
 		clearInterval(sessionsOf(this).resync);
 	}
 };
+
+/** Nothing of the gateway is between here and the action. */
+function letIn<Who extends Identity | null>(req: GatewayRequest, identity: Who): Who {
+	req.isCalled = true;
+	return identity;
+}
 
 async function learn(service: Service): Promise<void> {
 	const { revoked } = sessionsOf(service);

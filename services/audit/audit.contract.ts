@@ -28,6 +28,11 @@ export const verifyAudit = {
 	}
 } as const;
 
+export const refusedRequests = {
+	$$strict: true,
+	refusals: { type: "array", max: 100, items: { type: "object" } }
+} as const;
+
 export const auditEntryResult = {
 	entry_id: id,
 	time: { type: "string" },
@@ -69,6 +74,9 @@ export interface AuditRecorded {
 	details: Record<string, string | number | boolean>;
 }
 
+/** Requests that the gateway refused, those of one kind as one: the first of them, and how many there were. */
+export type RefusedRequests = { event_id: string; record: AuditRecorded; count: number; address: string }[];
+
 /** Where a chain is broken. "changed": an entry is not what it was. "removed": one is missing. "gap": a fact never arrived. */
 export interface AuditBreak {
 	problem: "changed" | "removed" | "gap";
@@ -99,6 +107,8 @@ declare module "../../lib/call.ts" {
 		"audit.list": { params: ListAudit; result: AuditPage };
 		/** Walks the hash chains and names the first break of each. For operators. */
 		"audit.verify": { params: VerifyAudit; result: AuditVerdict[] };
+		/** Appends what never reached an action, each `event_id` once. For gateways. */
+		"audit.refused": { params: { refusals: RefusedRequests }; result: null };
 		"audit.ready": { params: undefined; result: true };
 	}
 }

@@ -9,6 +9,7 @@ interface AuditArguments {
 
 const ADMIN = { meta: { user: { id: 0, role: "admin", session_id: "repl" } } } as const;
 const LIMIT = 20;
+const EMPTY = "The log is empty";
 
 /** REPL: `audit tail` shows the newest entries, `audit verify` walks the hash chains. */
 export const auditCommand = {
@@ -19,6 +20,7 @@ export const auditCommand = {
 		const { verb, options } = args as AuditArguments;
 		if (verb === "tail") {
 			const { entries } = await call(broker, "audit.list", { limit: Number(options.limit ?? LIMIT) }, ADMIN);
+			if (entries.length === 0) return console.log(EMPTY);
 			console.table(
 				entries.map(({ time, user_id, action, object_type, object_id, outcome, error }) => ({
 					...{ time, user_id, action, outcome, error },
@@ -31,7 +33,9 @@ export const auditCommand = {
 			console.log("audit tail | verify");
 			return;
 		}
-		for (const { source, entries, hash, broken } of await call(broker, "audit.verify", {}, { timeout: 0 })) {
+		const verdicts = await call(broker, "audit.verify", {}, { timeout: 0 });
+		if (verdicts.length === 0) console.log(EMPTY);
+		for (const { source, entries, hash, broken } of verdicts) {
 			console.log(`${source}: ${entries} entries, ${broken ? "BROKEN" : "unbroken"}, hash ${hash}`);
 			if (broken) console.log(broken);
 		}

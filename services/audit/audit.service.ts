@@ -25,6 +25,9 @@ interface AuditVars {
 	gaps: GapWatch;
 }
 
+/** The source of what never reached an action: gateways have no outbox, the log numbers their facts itself. */
+const GATEWAY = "api";
+
 const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = {
 	name: "audit",
 	mixins: [
@@ -71,6 +74,19 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 				const page = rows.slice(0, limit);
 				const last = rows.length > limit ? page.at(-1) : undefined;
 				return { entries: page.map(present), next_cursor: last ? cursorAfter(last) : null };
+			}
+		},
+
+		refused: {
+			visibility: "public",
+			params: contract.refusedRequests,
+			async handler(ctx: Context<{ refusals: contract.RefusedRequests }>): Promise<null> {
+				for (const { event_id, record, count, address } of ctx.params.refusals) {
+					const details = { ...record.details, count, address };
+					const fact = factOf({ ...record, details }, { id: event_id, source: GATEWAY, sequence: 0 });
+					await this.transaction(transaction => this.entries.appendNext(fact, transaction));
+				}
+				return null;
 			}
 		},
 

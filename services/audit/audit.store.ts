@@ -5,6 +5,7 @@ import {
 	QueryTypes,
 	type Sequelize,
 	type Transaction,
+	UniqueConstraintError,
 	type WhereOptions
 } from "sequelize";
 import { statements } from "../../mixins/db.mixin.ts";
@@ -37,6 +38,9 @@ class SequenceReusedError extends Error {
 	readonly retryable = false;
 }
 
+/** Among so many last facts of a source without numbers a repeated one is found. */
+const REPEATED_WITHIN = 1_000;
+
 /** The log: entries are appended, never changed, never deleted. */
 export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: AuditHeadTable) {
 	const { select, write } = statements(db);
@@ -45,10 +49,39 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 
 	const headOf = async (source: string, transaction: Transaction): Promise<ChainHead> => {
 		const sql = `SELECT position, hash, max_sequence FROM audit_heads WHERE source = ? ${locked}`;
-		const [row] = await select<AuditHeadRow>(sql, [source], transaction);
+		const find = async () => (await select<AuditHeadRow>(sql, [source], transaction))[0];
+		const row = await find();
 		if (row) return head(row);
-		await heads.create({ source, ...GENESIS }, { transaction });
-		return GENESIS;
+		try {
+			await heads.create({ source, ...GENESIS }, { transaction });
+			return GENESIS;
+		} catch (error) {
+			// Another node has begun the chain in between.
+			const begun = error instanceof UniqueConstraintError && (await find());
+			if (!begun) throw error;
+			return head(begun);
+		}
+	};
+
+	const add = async (last: ChainHead, fact: ChainedFact, transaction: Transaction): Promise<void> => {
+		const next = appended(last, fact);
+		const { position, hash, max_sequence } = next;
+		const { source, sequence, event_id, time, user_id, action, object_type, object_id, outcome } = fact;
+		const { error, request_id, trace_id, details } = fact;
+		await write(
+			`INSERT INTO audit_entries (source, position, sequence, event_id, time, user_id, action, object_type, object_id,
+				outcome, error, request_id, trace_id, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			[
+				...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
+				...[outcome, error, request_id, trace_id, details, hash]
+			],
+			transaction
+		);
+		await write(
+			"UPDATE audit_heads SET position = ?, hash = ?, max_sequence = ? WHERE source = ?",
+			[position, hash, max_sequence, source],
+			transaction
+		);
 	};
 
 	return {
@@ -60,31 +93,30 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			const { source, sequence, event_id } = fact;
 			// The head's lock comes first: after it, nobody else appends to this chain.
 			const last = await headOf(source, transaction);
-			const [known] = await select<AuditEntryRow>(
-				"SELECT event_id FROM audit_entries WHERE source = ? AND sequence = ?",
-				[source, sequence],
-				transaction
-			);
+			const [known] =
+				sequence > last.max_sequence
+					? []
+					: await select<AuditEntryRow>(
+							"SELECT event_id FROM audit_entries WHERE source = ? AND sequence = ?",
+							[source, sequence],
+							transaction
+						);
 			if (known?.event_id === event_id) return false;
 			if (known) throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
+			await add(last, fact, transaction);
+			return true;
+		},
 
-			const next = appended(last, fact);
-			const { position, hash, max_sequence } = next;
-			const { time, user_id, action, object_type, object_id, outcome, error, request_id, trace_id, details } = fact;
-			await write(
-				`INSERT INTO audit_entries (source, position, sequence, event_id, time, user_id, action, object_type, object_id,
-					outcome, error, request_id, trace_id, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-				[
-					...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
-					...[outcome, error, request_id, trace_id, details, hash]
-				],
-				transaction
-			);
-			await write(
-				"UPDATE audit_heads SET position = ?, hash = ?, max_sequence = ? WHERE source = ?",
-				[position, hash, max_sequence, source],
-				transaction
-			);
+		/**
+		 * Appends a fact of a source that does not number its facts: it gets the next number.
+		 * @returns false where it is among the last ones already
+		 */
+		async appendNext(fact: ChainedFact, transaction: Transaction): Promise<boolean> {
+			const { source, event_id } = fact;
+			const last = await headOf(source, transaction);
+			const where = { source, event_id, sequence: { [Op.gt]: last.max_sequence - REPEATED_WITHIN } };
+			if (await entries.findOne({ attributes: ["id"], where, transaction, raw: true })) return false;
+			await add(last, { ...fact, sequence: last.max_sequence + 1 }, transaction);
 			return true;
 		},
 

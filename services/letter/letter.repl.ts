@@ -23,7 +23,8 @@ export const lettersCommand = {
 		switch (verb) {
 			case "list": {
 				const { letters } = await call(broker, "letter.list", narrowed, ADMIN);
-				console.table(letters.map(({ first_seen, event_id, ...shown }) => shown));
+				if (letters.length === 0) console.log("No dead letters");
+				else console.table(letters.map(({ first_seen, event_id, ...shown }) => shown));
 				return;
 			}
 			case "show":

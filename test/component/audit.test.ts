@@ -63,6 +63,33 @@ describe("The audit log", () => {
 			);
 		});
 
+		it("holds what the gateway refused before any action saw it, each kind once with its number", async () => {
+			const { client, broker } = app();
+			const [user, admin] = [await client.newUser(), await newAdmin(app())];
+			const write = { json: { title: "a", content: "b" } };
+			const query = `&object_type=request&from=${new Date().toISOString()}`;
+			for (let i = 0; i < 3; i++)
+				assertFailure(await client.send("POST", "/v1/note", { ...write, token: "forged" }), "unauthorized");
+			assertFailure(await client.send("GET", "/v1/admin/letter", { token: user.token }), "forbidden");
+			assertFailure(await client.send("GET", "/v1/note/query", { token: "forged" }), "unauthorized");
+			const gateway = broker.getLocalService("api") as unknown as { tellRefusals(): Promise<void> };
+			await gateway.tellRefusals();
+			const refused = await entriesOf(client, admin.token, query, 2);
+			assert.deepEqual(
+				refused
+					.map(({ source, action, user_id, error, details }) => [source, action, user_id, error, details.count])
+					.sort(),
+				[
+					["api", "letter.list", user.user_id, "FORBIDDEN", 1],
+					["api", "note.create", null, "UNAUTHENTICATED", 3]
+				]
+			);
+			await gateway.tellRefusals();
+			assert.equal((await entriesOf(client, admin.token, query, 2)).length, 2);
+			const [verdict] = await call(app().worker, "audit.verify", { source: "api" });
+			assert.equal(verdict?.broken, null);
+		});
+
 		it("holds no secret: neither in its table, nor in the outboxes, nor in the streams", async () => {
 			const { client, worker } = app();
 			const secret = `s3cret-${process.pid}-xyzzy`;

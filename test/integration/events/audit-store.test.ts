@@ -137,6 +137,17 @@ await onEachDatabase("The audit log", databases => {
 		assert.equal((await verdict(store)).broken?.sequence, 1);
 	});
 
+	it("facts of a source without numbers get the next one, once each, also when all come at once and again", async t => {
+		const { store, sequelize } = await start(t, 0);
+		const facts = Array.from({ length: 8 }, (_, i) => fact(0, { source: "api", event_id: `g${i}` }));
+		const appendAll = () =>
+			Promise.all(facts.map(one => runInTransaction(sequelize, transaction => store.appendNext(one, transaction))));
+		assert.ok((await appendAll()).every(added => added));
+		assert.ok((await appendAll()).every(added => !added));
+		const { entries, broken } = await verdict(store);
+		assert.deepEqual([entries, broken], [8, null]);
+	});
+
 	it("a number that a source uses for two facts is refused for good", async t => {
 		const { append } = await start(t, 2);
 		await assert.rejects(append(fact(2, { event_id: "another" })), { type: "AUDIT_SEQUENCE_REUSED", retryable: false });
