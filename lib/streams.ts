@@ -1,3 +1,6 @@
+import { channelsUrl, env } from "./env.ts";
+import { natsOptions } from "./server-options.ts";
+
 /**
  * The one table of durable streams and consumers. Whoever publishes or consumes first makes them so; names are never
  * reused for something else.
@@ -16,6 +19,9 @@ export const consumers = [
 	// An entry is never given up quickly: about an hour of attempts.
 	{ name: "audit-log", stream: "AUDIT", subject: "audit.recorded", orderBy: "source", maxAttempts: 24 }
 ] as const;
+
+/** What every service passes to its channels: where the streams are, and which there are. */
+export const platform = { url: () => channelsUrl(env()), nats: () => natsOptions(env()), streams, consumers };
 
 /** The stream and subject of audit records. */
 export const AUDIT = { stream: "AUDIT", subject: "audit.recorded" } as const;

@@ -1,4 +1,5 @@
 import type { Context, Service, ServiceSchema } from "moleculer";
+import type { ConnectionOptions } from "nats";
 import { DeadLetters } from "./channels/dead-letters.ts";
 import { acquireTransport, type SharedTransport } from "./channels/hub.ts";
 import { registerMetrics } from "./channels/metrics.ts";
@@ -19,6 +20,8 @@ import {
 export interface ChannelsOptions {
 	/** Answers where the streams are, see `acquireTransport`; called at start. */
 	url: () => string;
+	/** How to reach that NATS, instead of what the URL says: TLS files, credentials. */
+	nats?: () => ConnectionOptions;
 	/** All streams of the platform. */
 	streams: readonly StreamDefinition[];
 	/** All consumers of the platform. */
@@ -81,7 +84,7 @@ export class Channels {
 	constructor(options: ChannelsOptions, log: Service["logger"]) {
 		const { stream, prefix } = options.deadLetters ?? { stream: "DEAD", prefix: "dead" };
 		this.#options = options;
-		this.#shared = acquireTransport(options.url(), log);
+		this.#shared = acquireTransport(options.url(), log, options.nats);
 		this.transport = this.#shared.transport;
 		this.deadLetters = new DeadLetters(this, stream, prefix);
 		// A server that comes back may have lost what it was told.

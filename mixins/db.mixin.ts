@@ -12,11 +12,13 @@ import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
 import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
 import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
+import { type Statements, statements } from "./db/prepared.ts";
 import { runInTransaction } from "./db/transaction.ts";
 import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
+export { type Statements, statements, type Value, type Written } from "./db/prepared.ts";
 export type { Statement, StatementEnd, StatementObserver } from "./db/statement.ts";
 
 /** Options of the mixin. */
@@ -49,6 +51,8 @@ export interface DbMethods<Models extends object = Record<string, ModelStatic<Mo
 	db: Sequelize;
 	/** The service's models by name, from `started` on. */
 	models: Models;
+	/** Prepared statements on the same connections, for what most requests need; from `started` on. */
+	statements: Statements;
 	/** Runs a function in a transaction, and again after a deadlock. See `runInTransaction`. */
 	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
 	/** Resolves when the database answers, else throws 503 `DATABASE_UNAVAILABLE`. */
@@ -126,6 +130,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 		await this.adapter.connect();
 		this.db = this.adapter.db;
 		this.models = this.adapter.models;
+		this.statements = statements(this.db);
 		await this.schema.afterConnected?.call(this);
 	},
 
@@ -187,7 +192,7 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 			const settled = { migrateCommand: "npm run db:migrate", connection: {}, ...options, model, models };
 			const adapter = new SharedSequelizeAdapter(chosenUrl, settled);
 			Object.assign(merged, { model, adapter });
-			Object.assign(merged.actions, ownActions(this.originalSchema));
+			keepOwnActions(merged.actions, this.originalSchema);
 		},
 
 		started() {
@@ -203,19 +208,23 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 
 /** Moleculer's hook for a mixin to see the service's schema after all mixins were merged into it. */
 interface Merging {
-	merged(this: Service, merged: { name: string; settings?: DbSettings; actions: object }): void;
+	merged(this: Service, merged: { name: string; settings?: DbSettings; actions: Record<string, ActionSchema> }): void;
 }
 
 /**
- * Moleculer merges an action with the mixin's of the same name, parameters included. A definition with a handler of its
- * own shall be what it says, and public unless it says otherwise.
+ * Moleculer merges an action with the mixin's of the same name, parameters included, and with that every action that uses
+ * the same object of parameters. A definition with a handler of its own shall be what it says, and public unless it says
+ * otherwise; the others shall keep their parameters.
+ *
+ * @param actions the merged ones, changed in place
+ * @param original the schema before the merge
  */
-function ownActions({ actions = {} }: Partial<ServiceSchema>): Record<string, ActionSchema> {
-	const own: Record<string, ActionSchema> = {};
-	for (const [name, action] of Object.entries(actions)) {
+function keepOwnActions(actions: Record<string, ActionSchema>, { actions: own = {} }: Partial<ServiceSchema>): void {
+	for (const [name, action] of Object.entries(own)) {
 		const definition = typeof action === "function" ? { handler: action } : action;
-		if (name in genericActions && typeof definition === "object" && definition.handler)
-			own[name] = { visibility: "public", ...definition };
+		const merged = actions[name];
+		if (!merged || typeof definition !== "object") continue;
+		if (!(name in genericActions)) Object.assign(merged, definition.params && { params: definition.params });
+		else if (definition.handler) actions[name] = { visibility: "public", ...definition };
 	}
-	return own;
 }

@@ -5,12 +5,7 @@ import { auditHeadModel } from "../../models/audit-head.model.ts";
 import { migrate } from "../../models/migrator.ts";
 import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
 import { startMariadb } from "../../scripts/servers/mariadb.ts";
-import {
-	type AuditEntryTable,
-	type AuditFilter,
-	type AuditHeadTable,
-	auditStore
-} from "../../services/audit/audit.store.ts";
+import { type AuditFilter, auditStore } from "../../services/audit/audit.store.ts";
 
 /** One list on a few rows and on many; medians in milliseconds. */
 export interface AuditResult {
@@ -36,48 +31,32 @@ const lists: Record<string, Omit<AuditFilter, "limit">> = {
 	"an object": { object_type: "note", object_id: "7" }
 };
 
-/** Takes the time of lists on a thousand rows and on `rows`. */
+/** A log of some length. */
+interface Log {
+	page(filter: AuditFilter): Promise<unknown>;
+	release(): Promise<void>;
+}
+
+/** Takes the time of lists on a thousand rows and on `rows`, in turns: what else the machine does slows both down. */
 export async function benchAudit(rows: number): Promise<AuditResult[]> {
 	const mariadb = await startMariadb({ durable: false });
+	const folder = temporaryFolder("audit");
+	const places: Record<string, (name: string) => Promise<string> | string> = {
+		mariadb: name => mariadb.createDatabase(name),
+		sqlite: name => `sqlite:${folder}/${name}.sqlite`
+	};
 	try {
-		const urls = {
-			mariadb: await mariadb.createDatabase("audit"),
-			sqlite: `sqlite:${temporaryFolder("audit")}/audit.sqlite`
-		};
 		const results: AuditResult[] = [];
-		for (const [database, url] of Object.entries(urls)) {
-			const { sequelize, release } = acquire(url);
-			await migrate(sequelize, "audit");
-			const store = auditStore(
-				sequelize,
-				sequelize.define("auditEntry", auditEntryModel.define, auditEntryModel.options) as unknown as AuditEntryTable,
-				sequelize.define("auditHead", auditHeadModel.define, auditHeadModel.options) as unknown as AuditHeadTable
-			);
-			const time = async (filter: Omit<AuditFilter, "limit">) => {
-				const times: number[] = [];
-				for (let round = 0; round < ROUNDS; round++) {
-					const begun = performance.now();
-					await store.page({ ...filter, limit: 21 });
-					times.push(performance.now() - begun);
-				}
-				return times.toSorted((a, b) => a - b)[ROUNDS / 2] as number;
-			};
-			await fill(sequelize, 0, FEW);
-			const few = new Map<string, number>();
+		for (const [database, urlOf] of Object.entries(places)) {
+			const few = await logOf(await urlOf("few"), FEW);
+			const many = await logOf(await urlOf("many"), rows);
 			// The first time warms up: pages that the filling has left behind are read and written.
-			for (const filter of Object.values(lists)) await time(filter);
-			for (const [name, filter] of Object.entries(lists)) few.set(name, await time(filter));
-			await fill(sequelize, FEW, rows);
-			for (const filter of Object.values(lists)) await time(filter);
-			for (const [name, filter] of Object.entries(lists)) {
-				const [before, after] = [few.get(name) as number, await time(filter)];
-				const rounded = (value: number) => Math.round(value * 100) / 100;
-				results.push({
-					...{ database, list: name, rows, few_ms: rounded(before), many_ms: rounded(after) },
-					ratio: rounded(after / before)
-				});
+			for (const filter of Object.values(lists)) await inTurns(few, many, filter);
+			for (const [list, filter] of Object.entries(lists)) {
+				const [few_ms, many_ms] = await inTurns(few, many, filter);
+				results.push({ database, list, rows, few_ms, many_ms, ratio: rounded(many_ms / few_ms) });
 			}
-			await release();
+			await Promise.all([few.release(), many.release()]);
 		}
 		return results;
 	} finally {
@@ -85,9 +64,43 @@ export async function benchAudit(rows: number): Promise<AuditResult[]> {
 	}
 }
 
-async function fill(sequelize: Sequelize, from: number, to: number): Promise<void> {
-	for (let first = from + 1; first <= to; first += BATCH) {
-		const numbers = Array.from({ length: Math.min(BATCH, to - first + 1) }, (_, i) => first + i);
+async function logOf(url: string, rows: number): Promise<Log> {
+	const { sequelize, release } = acquire(url);
+	await migrate(sequelize, "audit");
+	await fill(sequelize, rows);
+	const { page } = auditStore(
+		sequelize,
+		sequelize.define("auditEntry", columnsOf(auditEntryModel.define), auditEntryModel.options) as never,
+		sequelize.define("auditHead", columnsOf(auditHeadModel.define), auditHeadModel.options) as never
+	);
+	return { page, release };
+}
+
+/** Sequelize writes into a definition: each connection needs one of its own. */
+function columnsOf(define: object): never {
+	const isOptions = (column: object) => "allowNull" in column || "primaryKey" in column;
+	const copies = Object.entries(define).map(([name, column]) => [name, isOptions(column) ? { ...column } : column]);
+	return Object.fromEntries(copies) as never;
+}
+
+/** @returns the medians of both, in milliseconds */
+async function inTurns(few: Log, many: Log, filter: Omit<AuditFilter, "limit">): Promise<[number, number]> {
+	const times: [number[], number[]] = [[], []];
+	for (let round = 0; round < ROUNDS; round++)
+		for (const [i, log] of [few, many].entries()) {
+			const begun = performance.now();
+			await log.page({ ...filter, limit: 21 });
+			times[i]?.push(performance.now() - begun);
+		}
+	const median = (values: number[]) => rounded(values.toSorted((a, b) => a - b)[ROUNDS / 2] as number);
+	return [median(times[0]), median(times[1])];
+}
+
+const rounded = (value: number) => Math.round(value * 100) / 100;
+
+async function fill(sequelize: Sequelize, rows: number): Promise<void> {
+	for (let first = 1; first <= rows; first += BATCH) {
+		const numbers = Array.from({ length: Math.min(BATCH, rows - first + 1) }, (_, i) => first + i);
 		// Twenty rows at least of everything that is listed, also among the first thousand.
 		const values = numbers.map(
 			n =>

@@ -30,16 +30,27 @@ export function toActionError(error: unknown): unknown {
 	return error;
 }
 
-/** SQLite's codes for a file that is locked by another process, out of reach or unreadable. */
-const SQLITE_AWAY = new Set(["SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR"]);
+/** SQLite's codes for a file that is locked by another process, out of reach, unreadable or on a full disk. */
+const SQLITE_AWAY = new Set(["SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL"]);
 
-/** Whether an error means that the database is away, as opposed to a statement that it refused. */
+/**
+ * MySQL's codes for a server that answers and can not do its work for now: its disk or a table is full, or it is read-only,
+ * as the old primary is during a failover.
+ */
+const MYSQL_AWAY = new Set([
+	"ER_DISK_FULL",
+	"ER_RECORD_FILE_FULL",
+	"ER_OPTION_PREVENTS_STATEMENT",
+	"ER_READ_ONLY_MODE"
+]);
+
+/** Whether an error means that the database is away or can not work for now, as opposed to a statement that it refused. */
 export function isAway(error: unknown): boolean {
 	if (error instanceof ConnectionError) return true;
 	if (!(error instanceof DatabaseError)) return false;
 	// mysql2 calls an error fatal when its connection is gone with it.
 	const { code, fatal } = error.parent as { code?: string; fatal?: boolean };
-	return fatal === true || SQLITE_AWAY.has(code ?? "");
+	return fatal === true || SQLITE_AWAY.has(code ?? "") || MYSQL_AWAY.has(code ?? "");
 }
 
 /** 503 `DATABASE_UNAVAILABLE`: the database is away, and may be back in a moment. */

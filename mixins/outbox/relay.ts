@@ -1,5 +1,5 @@
 import { type BatchResult, type Publisher, publishBatch } from "./publish.ts";
-import type { OutboxRow, OutboxStore, Outcome } from "./store.ts";
+import type { OutboxRow, OutboxStore, Outcome, Step } from "./store.ts";
 import { type StreamRecord, wentBackwards } from "./streams.ts";
 import { ulid } from "./ulid.ts";
 
@@ -35,7 +35,7 @@ interface Options {
 	probe?: (point: RelayPoint) => void | Promise<void>;
 }
 
-const nothing = (): Outcome => ({ published: [], refused: [], streams: [] });
+const nothing = (): Outcome => ({ published: [], refused: [] });
 
 /** Publishes the rows of an outbox. Of all relays of an outbox, the one with the lease works; the others wait for it. */
 export class Relay {
@@ -54,6 +54,8 @@ export class Relay {
 	#watched = 0;
 	/** A stream that was lost must be found so before anything new gets into it: what it lost comes first. */
 	#interrupted = false;
+	/** A step failed, and nobody knows whether the numbers that it gave were stored. */
+	#uncertain = false;
 
 	constructor(options: Options) {
 		this.#options = options;
@@ -84,6 +86,7 @@ export class Relay {
 				else await this.#step(this.#epoch);
 			} catch (error) {
 				if (!this.#stopping) log.warn("The outbox relay failed, trying again", error);
+				this.#uncertain = true;
 				await this.#sleep(settings.pause);
 			}
 		}
@@ -91,7 +94,7 @@ export class Relay {
 	}
 
 	async #claim(): Promise<void> {
-		const { store, recorded, settings, log, probe } = this.#options;
+		const { store, settings, log, probe } = this.#options;
 		this.#epoch = await store.claim(this.#owner, settings.lease);
 		if (this.#epoch === undefined) {
 			await this.#sleep(settings.lease / 3);
@@ -102,23 +105,33 @@ export class Relay {
 		this.#renewed = performance.now();
 		this.#watched = 0;
 		this.#streams.clear();
-		for (const record of await recorded()) this.#streams.set(record.stream, record);
+		this.#uncertain = true;
 		await probe?.("claimed");
+	}
+
+	async #learnNumbers(): Promise<void> {
+		for (const record of await this.#options.recorded()) {
+			const seen = this.#streams.get(record.stream);
+			this.#streams.set(record.stream, { ...record, ...seen, sequence: record.sequence });
+		}
+		this.#uncertain = false;
 	}
 
 	async #step(epoch: number): Promise<void> {
 		const { store, settings, probe, log } = this.#options;
+		if (this.#uncertain) await this.#learnNumbers();
 		if (this.#interrupted || performance.now() - this.#watched > settings.watch) await this.#watch();
 
 		const nothingToWrite = this.#outcome.published.length + this.#outcome.refused.length === 0;
 		const leaseIsFresh = performance.now() - this.#renewed < settings.lease / 3;
+		const thereIsWork = this.#nudged;
 		this.#nudged = false;
-		if (nothingToWrite && leaseIsFresh && !(await store.hasWork())) {
+		if (nothingToWrite && leaseIsFresh && !thereIsWork && !(await store.hasWork())) {
 			if (!this.#nudged) await this.#sleep(settings.poll, { nudgeable: true });
 			return;
 		}
 		const started = performance.now();
-		const rows = await store.advance(epoch, settings.lease, this.#outcome, settings.batch);
+		const rows = await store.advance(this.#next(epoch, settings.batch));
 		if (rows === null) {
 			log.warn(`Another node is the outbox relay now (epoch ${epoch} is over)`);
 			this.#epoch = undefined;
@@ -126,6 +139,7 @@ export class Relay {
 		}
 		this.#renewed = started;
 		this.#outcome = nothing();
+		for (const { stream, sequence } of rows) this.#see(stream, { sequence });
 		if (rows.length === 0) return;
 		await probe?.("read");
 		await this.#publish(rows);
@@ -137,7 +151,8 @@ export class Relay {
 		// A relay that was frozen after its read must not send what another one has sent meanwhile.
 		if (performance.now() - this.#renewed > settings.lease) return;
 
-		for (const stream of new Set(rows.map(row => row.stream))) if (!this.#streams.has(stream)) await this.#look(stream);
+		for (const stream of new Set(rows.map(row => row.stream)))
+			if (!this.#streams.get(stream)?.created) await this.#look(stream);
 		const known = new Map([...this.#streams].map(([name, { lastSeq }]) => [name, lastSeq]));
 		const interrupted = () => this.#interrupted;
 		const result = await publishBatch({ publisher, source, known, rows, interrupted });
@@ -153,11 +168,24 @@ export class Relay {
 	}
 
 	#settled({ published, refused, lastSeqs }: BatchResult): Outcome {
-		for (const [stream, lastSeq] of lastSeqs) {
-			const record = this.#streams.get(stream);
-			if (record) record.lastSeq = Math.max(record.lastSeq, lastSeq);
-		}
-		return { published, refused, streams: [...this.#streams.values()].map(record => ({ ...record })) };
+		for (const [stream, lastSeq] of lastSeqs) this.#see(stream, { lastSeq });
+		return { published, refused };
+	}
+
+	/** Keeps what was seen of a stream; its numbers never fall. */
+	#see(stream: string, { created, lastSeq = 0, sequence = 0 }: Partial<StreamRecord>): void {
+		const before = this.#streams.get(stream);
+		this.#streams.set(stream, {
+			stream,
+			created: created ?? before?.created ?? "",
+			lastSeq: Math.max(lastSeq, before?.lastSeq ?? 0),
+			sequence: Math.max(sequence, before?.sequence ?? 0)
+		});
+	}
+
+	#next(epoch: number, limit: number): Step {
+		const { lease } = this.#options.settings;
+		return { epoch, lease, limit, outcome: this.#outcome, streams: this.#streams };
 	}
 
 	/** Looks at every stream that this outbox has published to. */
@@ -171,12 +199,7 @@ export class Relay {
 		const state = await this.#options.publisher.streamState(stream);
 		const record = this.#streams.get(stream);
 		if (record && wentBackwards(record, state)) await this.#alarm(stream);
-		else
-			this.#streams.set(stream, {
-				stream,
-				created: state.created,
-				lastSeq: Math.max(state.lastSeq, record?.lastSeq ?? 0)
-			});
+		else this.#see(stream, { created: state.created, lastSeq: state.lastSeq });
 	}
 
 	/** The outbox is the record, the stream only transport: what the stream lost is published again. */
@@ -185,13 +208,14 @@ export class Relay {
 		const { created, lastSeq } = await publisher.streamState(stream);
 		log.error(`Stream ${stream} went backwards (now ${lastSeq}, created ${created}): the outbox is published again`);
 		await store.requestRepublish();
-		this.#streams.set(stream, { stream, created, lastSeq });
+		const sequence = this.#streams.get(stream)?.sequence ?? 0;
+		this.#streams.set(stream, { stream, created, lastSeq, sequence });
 	}
 
 	async #release(): Promise<void> {
-		const { store, settings } = this.#options;
+		const { store } = this.#options;
 		if (this.#epoch === undefined) return;
-		if (this.#outcome.published.length > 0) await store.advance(this.#epoch, settings.lease, this.#outcome, 1);
+		if (this.#outcome.published.length > 0) await store.advance(this.#next(this.#epoch, 0));
 		await store.release(this.#epoch);
 	}
 

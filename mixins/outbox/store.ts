@@ -1,6 +1,7 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { type Statements, statements } from "../db/prepared.ts";
 import { nowOf } from "./clock.ts";
-import { numberStreams, recordStreams, type StreamRecord } from "./streams.ts";
+import { recordStreams, type StreamRecord } from "./streams.ts";
 
 /** A row to be published. */
 export interface OutboxRow {
@@ -26,7 +27,20 @@ export type NewRow = Pick<OutboxRow, "msg_id" | "stream" | "subject" | "aggregat
 export interface Outcome {
 	published: number[];
 	refused: { id: number; error: string; giveUp: boolean }[];
-	streams: StreamRecord[];
+}
+
+/** One step of the relay. */
+export interface Step {
+	/** The fence, see `claim`. */
+	epoch: number;
+	/** The lease from now on, in milliseconds. */
+	lease: number;
+	/** What became of the last batch. */
+	outcome: Outcome;
+	/** The most rows of the next batch. */
+	limit: number;
+	/** What the relay knows of its streams. */
+	streams: ReadonlyMap<string, StreamRecord>;
 }
 
 /** How much waits, for metrics. */
@@ -40,6 +54,9 @@ export interface Backlog {
 
 const COLUMNS = "id, msg_id, stream, subject, aggregate, version, payload, headers, sequence, created_at, attempts";
 
+/** Nodes may be configured with different leases, though not with ones that differ so much. */
+const LONGEST_LEASES = 10;
+
 /** Runs a function in a transaction: READ COMMITTED on MySQL. */
 export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 
@@ -47,24 +64,28 @@ export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>)
 export class OutboxStore {
 	readonly #db: Sequelize;
 	readonly #transaction: RunTransaction;
+	readonly #statements: Statements;
 	readonly #now: string;
 
 	constructor(db: Sequelize, transaction: RunTransaction) {
 		this.#db = db;
+		this.#statements = statements(db);
 		this.#transaction = transaction;
 		this.#now = nowOf(db);
 	}
 
 	async insert(row: NewRow, transaction: Transaction): Promise<void> {
-		await this.#db.query(
+		await this.#statements.write(
 			`INSERT INTO outbox (msg_id, stream, subject, aggregate, version, payload, headers, created_at, attempts)
-			VALUES (:msg_id, :stream, :subject, :aggregate, :version, :payload, :headers, ${this.#now}, 0)`,
-			{ replacements: { ...row }, type: QueryTypes.INSERT, transaction }
+			VALUES (?, ?, ?, ?, ?, ?, ?, ${this.#now}, 0)`,
+			[row.msg_id, row.stream, row.subject, row.aggregate, row.version, row.payload, row.headers],
+			transaction
 		);
 	}
 
 	/**
-	 * Takes the lease when nobody has it. The number is the fence: whoever had the lease before can not write any more.
+	 * Takes the lease when nobody has it, or when it ends later than any can that was taken by this clock: then the
+	 * database's clock was set back. The number is the fence: whoever had the lease before can not write any more.
 	 * @param lease in milliseconds
 	 * @returns the epoch, undefined while somebody else is the relay
 	 */
@@ -78,8 +99,8 @@ export class OutboxStore {
 				);
 			const claimed = await this.#update(
 				`UPDATE outbox_relay SET epoch = epoch + 1, owner = :owner, lease_until = ${this.#now} + :lease
-				WHERE lease_until < ${this.#now}`,
-				{ owner, lease },
+				WHERE lease_until < ${this.#now} OR lease_until > ${this.#now} + :longest`,
+				{ owner, lease, longest: LONGEST_LEASES * lease },
 				transaction
 			);
 			if (claimed === 0) return undefined;
@@ -103,28 +124,37 @@ export class OutboxStore {
 	}
 
 	/**
-	 * One step of the relay in one transaction: renews the lease, writes what became of the last batch, numbers and reads
-	 * the next one. Rows are not locked, since only the holder of the lease reads them here; locking reads would make gap
-	 * locks, and business transactions would die of them.
+	 * One step of the relay in one transaction: renews the lease, writes what became of the last batch, reads the next one
+	 * and numbers what has no number yet. Rows are not locked, since only the holder of the lease reads them here; locking
+	 * reads would make gap locks, and business transactions would die of them. Every fact waits for each of these round
+	 * trips, so none is made that has nothing to say.
 	 *
 	 * @returns null when the lease is lost: nothing was written
 	 */
-	async advance(epoch: number, lease: number, outcome: Outcome, limit: number): Promise<OutboxRow[] | null> {
+	async advance({ epoch, lease, outcome, limit, streams }: Step): Promise<OutboxRow[] | null> {
 		return this.#transaction(async transaction => {
-			const mine = await this.#update(
-				`UPDATE outbox_relay SET lease_until = ${this.#now} + :lease WHERE epoch = :epoch`,
-				{ epoch, lease },
-				transaction
-			);
-			if (mine === 0) return null;
+			const renew = (republish: 0 | 1) =>
+				this.#update(
+					`UPDATE outbox_relay SET lease_until = ${this.#now} + :lease, republish = 0
+					WHERE epoch = :epoch AND republish = :republish`,
+					{ epoch, lease, republish },
+					transaction
+				);
+			const republish = (await renew(0)) === 0;
+			if (republish && (await renew(1)) === 0) return null;
+
 			await this.#settle(outcome, transaction);
-			await this.#honourRepublish(transaction);
+			if (republish)
+				await this.#update("UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL", {}, transaction);
 			const rows = await this.#select<OutboxRow>(
 				`SELECT ${COLUMNS} FROM outbox WHERE published_at IS NULL AND failed_at IS NULL ORDER BY id LIMIT :limit`,
 				{ limit },
 				transaction
 			);
-			return this.#numbered(rows.map(numeric), transaction);
+			const numbered = await this.#numbered(rows.map(numeric), streams, transaction);
+			const changed = outcome.published.length > 0 ? new Map([...streams, ...numbered.streams]) : numbered.streams;
+			await recordStreams(this.#db, changed.values(), transaction);
+			return numbered.rows;
 		});
 	}
 
@@ -157,7 +187,7 @@ export class OutboxStore {
 		return { pending: Number(row?.pending), age: Number(row?.age), failed: Number(row?.failed) };
 	}
 
-	async #settle({ published, refused, streams }: Outcome, transaction: Transaction): Promise<void> {
+	async #settle({ published, refused }: Outcome, transaction: Transaction): Promise<void> {
 		if (published.length > 0)
 			await this.#update(
 				`UPDATE outbox SET published_at = ${this.#now} WHERE id IN (:published)`,
@@ -171,34 +201,30 @@ export class OutboxStore {
 				{ id, error },
 				transaction
 			);
-		await recordStreams(this.#db, streams, transaction);
 	}
 
-	async #honourRepublish(transaction: Transaction): Promise<void> {
-		const asked = await this.#update("UPDATE outbox_relay SET republish = 0 WHERE republish = 1", {}, transaction);
-		if (asked > 0)
-			await this.#update("UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL", {}, transaction);
-	}
-
-	/** Numbers rows before they are published for the first time: a reader of the stream sees a gap where one is missing. */
-	async #numbered(rows: OutboxRow[], transaction: Transaction): Promise<OutboxRow[]> {
+	/**
+	 * Numbers rows before they are published for the first time: a reader of the stream sees a gap where one is missing.
+	 * Nobody but the holder of the lease gives numbers, so it goes on from the last one that it knows.
+	 */
+	async #numbered(rows: OutboxRow[], known: Step["streams"], transaction: Transaction) {
+		const streams = new Map<string, StreamRecord>();
 		const fresh = rows.filter(row => row.sequence === 0);
-		if (fresh.length === 0) return rows;
-		const counts = new Map<string, number>();
-		for (const { stream } of fresh) counts.set(stream, (counts.get(stream) ?? 0) + 1);
-		const last = await numberStreams(this.#db, counts, transaction);
 		for (const row of fresh) {
-			const sequence = (last.get(row.stream) ?? 0) + 1;
-			last.set(row.stream, sequence);
-			row.sequence = sequence;
+			const { stream } = row;
+			const last = streams.get(stream) ?? known.get(stream) ?? { stream, created: "", lastSeq: 0, sequence: 0 };
+			row.sequence = last.sequence + 1;
+			streams.set(stream, { ...last, sequence: row.sequence });
 		}
-		const cases = fresh.map(row => `WHEN ${row.id} THEN ${row.sequence}`).join(" ");
-		await this.#update(
-			`UPDATE outbox SET sequence = CASE id ${cases} END WHERE id IN (:ids)`,
-			{ ids: fresh.map(row => row.id) },
-			transaction
-		);
-		return rows;
+		if (fresh.length > 0) {
+			const cases = fresh.map(row => `WHEN ${row.id} THEN ${row.sequence}`).join(" ");
+			await this.#update(
+				`UPDATE outbox SET sequence = CASE id ${cases} END WHERE id IN (:ids)`,
+				{ ids: fresh.map(row => row.id) },
+				transaction
+			);
+		}
+		return { rows, streams };
 	}
 
 	#select<Row extends object>(sql: string, replacements = {}, transaction?: Transaction): Promise<Row[]> {

@@ -29,6 +29,8 @@ export class Coordinator {
 	readonly #drives = new Set<Promise<void>>();
 	#timer: NodeJS.Timeout | undefined;
 	#taken = 0;
+	/** Whether the last look left due sagas for want of room. */
+	#isBehind = false;
 	#due = Number.POSITIVE_INFINITY;
 	#looking = false;
 	#stopped = true;
@@ -76,7 +78,8 @@ export class Coordinator {
 		if (this.#looking) return this.nudge(this.#parts.options.pollInterval);
 		this.#looking = true;
 		try {
-			if (await this.#takeDue()) this.nudge(0);
+			await this.#takeDue();
+			if (this.#isBehind && this.#taken < this.#parts.options.batch) this.nudge(0);
 		} catch (error) {
 			this.#parts.onError(error);
 		} finally {
@@ -85,20 +88,22 @@ export class Coordinator {
 		}
 	}
 
-	/** @returns whether there may be more */
-	async #takeDue(): Promise<boolean> {
+	async #takeDue(): Promise<void> {
 		const { engine, store, definitions, options, onLate } = this.#parts;
 		const room = options.batch - this.#taken;
-		if (room <= 0) return false;
+		if (room <= 0) return;
 		const due = await store.due(definitions, room);
+		this.#isBehind = due.length === room;
 		for (const { gid, epoch, late } of due) {
-			if (this.#stopped) return false;
+			if (this.#stopped) return;
 			const saga = await engine.claim({ gid, epoch });
 			if (!saga) continue;
 			onLate(Number(late));
 			this.#taken++;
-			this.drive(saga).finally(() => this.#taken--);
+			this.drive(saga).finally(() => {
+				this.#taken--;
+				if (this.#isBehind) this.nudge(0);
+			});
 		}
-		return due.length === room;
 	}
 }

@@ -38,7 +38,7 @@ export interface EngineOptions {
 	ongoingDelay: number;
 	/** How often an action is tried before the saga is rolled back. */
 	maxAttempts: number;
-	/** After how many failed tries of one step a person is asked to look. */
+	/** After how many failed tries of one step a person is asked to look, where no deadline and no limit ends the tries. */
 	attentionAfter: number;
 }
 
@@ -210,7 +210,8 @@ export class SagaEngine {
 		if (branch.op === "action" && failed && attempts >= most) return exhausted(step, attempts, reason);
 
 		const wait = failed ? pause(attempts, options.backoff) : options.ongoingDelay;
-		const attention = failed && attempts >= options.attentionAfter && !saga.needsAttention;
+		const endsByItself = branch.op === "action" && (saga.remaining !== null || Number.isFinite(most));
+		const attention = failed && attempts >= options.attentionAfter && !endsByItself && !saga.needsAttention;
 		await store.delay(saga, step, { error: reason, wait, failed, attention });
 		// A pause of nothing still ends this round: the plan must not spin.
 		Object.assign(state, { attempts, wait: Math.max(1, wait), lastError: reason });

@@ -30,7 +30,7 @@ export interface SagaSettings extends EngineOptions, CoordinatorOptions {
 
 export const defaults: SagaSettings = {
 	...{ lease: 15_000, callTimeout: 5_000, backoff: { base: 200, cap: 5 * MINUTE }, ongoingDelay: 1_000 },
-	...{ maxAttempts: Number.POSITIVE_INFINITY, attentionAfter: 5, pollInterval: 1_000, batch: 20 },
+	...{ maxAttempts: Number.POSITIVE_INFINITY, attentionAfter: 10, pollInterval: 1_000, batch: 20 },
 	...{ retention: 7 * DAY, retentionInterval: 60 * MINUTE, standingInterval: 15_000 }
 };
 

@@ -36,6 +36,8 @@ export interface Delay {
 export type SagaStore = ReturnType<typeof sagaStore>;
 
 const OPEN = "('submitted', 'aborting')";
+/** A step of the database's clock that is smaller than this is waited for. */
+const CLOCK_STEP_MS = 60_000;
 
 /**
  * The saga tables. Each write of an owner says which epoch it owns and which status it changes; where the row says
@@ -44,6 +46,10 @@ const OPEN = "('submitted', 'aborting')";
  */
 export function sagaStore({ db, transaction: inTransaction }: Database) {
 	const { clock, change, fenced, touch, note } = fence({ db });
+	// A row of the future: the database's clock was set back, and what the row says of times would hold for as long. Whoever
+	// takes it from an owner who is still there fences that one out, as ever.
+	const isOfTheFuture = `updated_at > ${clock.after(String(CLOCK_STEP_MS))}`;
+	const isFree = `(lease_until <= ${clock.now} OR ${isOfTheFuture})`;
 
 	async function find(gid: string): Promise<SagaState | null> {
 		const [saga] = await readSagas(db, clock, { where: "gid = $gid", bind: { gid } });
@@ -91,7 +97,7 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 			if (known.length === 0) return [];
 			return db.query(
 				`SELECT gid, epoch, -${clock.until("next_run_at")} AS late FROM saga
-				WHERE status IN ${OPEN} AND next_run_at <= ${clock.now} AND lease_until <= ${clock.now} AND ${isOneOf(known)}
+				WHERE status IN ${OPEN} AND (next_run_at <= ${clock.now} OR ${isOfTheFuture}) AND ${isFree} AND ${isOneOf(known)}
 				ORDER BY next_run_at LIMIT ${limit}`,
 				{ type: QueryTypes.SELECT }
 			);
@@ -103,8 +109,9 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 			return inTransaction(async transaction => {
 				const until = clock.after("$lease");
 				const claimed = await change(
-					`UPDATE saga SET epoch = $epoch, owner = $owner, lease_until = ${until}, next_run_at = ${until}
-					WHERE gid = $gid AND epoch = $seen AND status IN ${OPEN} ${force ? "" : `AND lease_until <= ${clock.now}`}`,
+					`UPDATE saga SET epoch = $epoch, owner = $owner, lease_until = ${until}, next_run_at = ${until},
+						updated_at = ${clock.now}
+					WHERE gid = $gid AND epoch = $seen AND status IN ${OPEN} ${force ? "" : `AND ${isFree}`}`,
 					{ gid, epoch, seen, owner, lease },
 					transaction
 				);

@@ -76,7 +76,8 @@ async function onBeforeCall(
 	res: GatewayResponse,
 	alias: RoutedAlias
 ): Promise<void> {
-	if (alias.idempotent) ctx.meta.idempotency_key = idempotencyKey(req);
+	const key = alias.idempotent && idempotencyKey(req);
+	if (key) ctx.meta.idempotency_key = key;
 	const { params, body } = req.$params as { params: Params; body: Params };
 	const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 	req.$params = given;
@@ -96,8 +97,11 @@ async function onAfterCall(
 	await req.attempt?.succeeded();
 	const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
 	if (status) ctx.meta.$statusCode = status;
-	// moleculer-web's own `$location` is left out of a 202.
-	if (location) ctx.meta.$responseHeaders = { Location: location(fields) };
+	if (location) {
+		// moleculer-web leaves `$location` out of a 202, and warns of a 201 without it.
+		ctx.meta.$location = location(fields);
+		ctx.meta.$responseHeaders = { Location: ctx.meta.$location };
+	}
 	if (envelope === "none") return data;
 	if (envelope !== "tokens") return success(data);
 	const { token, expire, refresh_token } = fields;
@@ -106,7 +110,7 @@ async function onAfterCall(
 
 /** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
 function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, next: (error?: unknown) => void): void {
-	const [route] = routesAt(req.parsedUrl);
+	const route = matchedRoute(req) ?? routesAt(req.parsedUrl)[0];
 	this.admission
 		.request(req, res, route)
 		.then(() => checkMediaType(req, routeOf(req, res)))
@@ -115,9 +119,9 @@ function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, ne
 
 /** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
 function routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition {
-	const found = routesAt(req.parsedUrl);
-	const route = found.find(candidate => methodsOf([candidate]).includes(req.method as string));
+	const route = matchedRoute(req);
 	if (route) return route;
+	const found = routesAt(req.parsedUrl);
 	if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
 	res.setHeader("Allow", methodsOf(found).join(", "));
 	throw apiError("METHOD_NOT_ALLOWED");

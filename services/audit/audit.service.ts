@@ -1,8 +1,8 @@
 import type { Context, ServiceSchema } from "moleculer";
-import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
-import { consumers, type Message, streams } from "../../lib/streams.ts";
+import { type Message, platform } from "../../lib/streams.ts";
 import { type ChannelMessage, type ChannelsMethods, ChannelsMixin } from "../../mixins/channels.mixin.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -29,7 +29,7 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 	name: "audit",
 	mixins: [
 		RegistryMixin(),
-		ChannelsMixin({ url: () => channelsUrl(env()), streams, consumers }),
+		ChannelsMixin(platform),
 		DbMixin({
 			model: auditEntryModel,
 			models: [auditHeadModel],

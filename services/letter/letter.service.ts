@@ -1,8 +1,8 @@
 import type { Context, ServiceSchema } from "moleculer";
-import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
 import { hasType } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
-import { AUDIT, consumers, streams } from "../../lib/streams.ts";
+import { AUDIT, platform } from "../../lib/streams.ts";
 import type { DeadLetter } from "../../mixins/channels/dead-letters.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -26,7 +26,7 @@ const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 	name: "letter",
 	mixins: [
 		RegistryMixin(),
-		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
+		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({ model: outboxModel, migrator: migratorOf("letter"), url: () => databaseUrl(env(), "letter") })
 	],
 

@@ -3,8 +3,10 @@ import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
+import { AUDIT, platform } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
+import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { branchOf } from "../../mixins/saga/barrier.ts";
 import { type ParticipantMethods, ParticipantMixin } from "../../mixins/saga/participant.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
@@ -12,18 +14,28 @@ import { accountModel } from "../../models/points-account.model.ts";
 import { entryModel } from "../../models/points-entry.model.ts";
 import * as contract from "./points.contract.ts";
 import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./points.domain.ts";
-import { type AccountTable, type EntryTable, type PointsStore, pointsStore } from "./points.store.ts";
+import { type AccountTable, type Change, type EntryTable, type PointsStore, pointsStore } from "./points.store.ts";
 
-type PointsMethods = DbMethods<{ account: AccountTable; entry: EntryTable }> & ParticipantMethods;
+interface PointsMethods
+	extends DbMethods<{ account: AccountTable; entry: EntryTable }>,
+		EventsMethods,
+		ParticipantMethods {
+	/** A saga's branch that changes an account and records it in one transaction. */
+	bookBranch(ctx: Context<contract.ChangePoints, Meta>, change: Change): Promise<contract.Balance | undefined>;
+}
 
 interface PointsVars {
 	points: PointsStore;
 }
 
+/** What the audit log keeps of a change; a repetition changes nothing. */
+const recorded = { object: "points", id: "user_id", details: ["points", "reference"] } as const;
+
 const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 	name: "points",
 	mixins: [
 		RegistryMixin(),
+		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({
 			model: entryModel,
 			models: [accountModel],
@@ -45,28 +57,30 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 		grant: {
 			visibility: "public",
 			params: contract.changePoints,
+			audit: { ...recorded, only: "refusals" },
 			handler(ctx: Context<contract.ChangePoints, Meta>) {
-				const change = { ...ctx.params, kind: "grant", reference: branchOf(ctx).gid } as const;
-				return this.branch(ctx, transaction => this.points.book(change, transaction));
+				return this.bookBranch(ctx, { ...ctx.params, kind: "grant", reference: branchOf(ctx).gid });
 			}
 		},
 
 		revoke: {
 			visibility: "public",
 			params: contract.changePoints,
+			audit: { ...recorded, only: "refusals" },
 			handler(ctx: Context<contract.ChangePoints, Meta>) {
 				const { user_id, points } = ctx.params;
-				const change = { user_id, points: -points, kind: "revoke", reference: branchOf(ctx).gid } as const;
-				return this.branch(ctx, transaction => this.points.book(change, transaction));
+				return this.bookBranch(ctx, { user_id, points: -points, kind: "revoke", reference: branchOf(ctx).gid });
 			}
 		},
 
 		spend: {
 			visibility: "public",
 			params: contract.spendPoints,
-			handler(ctx: Context<contract.SpendPoints>): Promise<contract.Balance> {
+			audit: { ...recorded, only: "refusals" },
+			handler(ctx: Context<contract.SpendPoints, Meta>): Promise<contract.Balance> {
 				const { points, ...rest } = ctx.params;
-				return this.points.bookOnce({ ...rest, points: -points, kind: "spend" });
+				const change = { ...rest, points: -points, kind: "spend" } as const;
+				return this.points.bookOnce(change, book => this.audited(ctx, book));
 			}
 		},
 
@@ -94,8 +108,19 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 		}
 	},
 
+	methods: {
+		bookBranch(ctx, change) {
+			return this.branch(ctx, async transaction => {
+				const balance = await this.points.book(change, transaction);
+				// A branch runs for the user whose account it is, where its saga began without one: a registration.
+				await this.record(ctx, transaction, recorded, { user_id: change.user_id });
+				return balance;
+			});
+		}
+	},
+
 	started() {
-		this.points = pointsStore(this.models.account, this.models.entry, work => this.transaction(work));
+		this.points = pointsStore(this.models.account, this.models.entry);
 	}
 };
 

@@ -14,7 +14,7 @@ export type Change = Pick<EntryRow, "user_id" | "kind" | "points" | "reference">
 type RunInTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 
 /** Accounts and their ledger. Both change in one transaction, the balance in one statement. */
-export function pointsStore(accounts: AccountTable, entries: EntryTable, inTransaction: RunInTransaction) {
+export function pointsStore(accounts: AccountTable, entries: EntryTable) {
 	async function book(change: Change, transaction: Transaction): Promise<{ balance: number }> {
 		const { user_id, points } = change;
 		if (points > 0) await accounts.bulkCreate([{ user_id, balance: 0 }], { ignoreDuplicates: true, transaction });
@@ -34,8 +34,12 @@ export function pointsStore(accounts: AccountTable, entries: EntryTable, inTrans
 		/** Books a change in a transaction of the caller's. @throws POINTS_INSUFFICIENT */
 		book,
 
-		/** Books a change once, however often it is asked for. @throws POINTS_INSUFFICIENT, POINTS_REFERENCE_USED */
-		async bookOnce(change: Change): Promise<{ balance: number }> {
+		/**
+		 * Books a change once, however often it is asked for.
+		 * @param inTransaction runs the change; called only where it was not booked before
+		 * @throws POINTS_INSUFFICIENT, POINTS_REFERENCE_USED
+		 */
+		async bookOnce(change: Change, inTransaction: RunInTransaction): Promise<{ balance: number }> {
 			const { user_id, kind, reference, points } = change;
 			const booked = await this.find(user_id, kind, reference);
 			try {

@@ -1,10 +1,10 @@
 import type { Context, ServiceSchema } from "moleculer";
-import { channelsUrl, databaseUrl, env } from "../../lib/env.ts";
+import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
-import { AUDIT, consumers, streams } from "../../lib/streams.ts";
+import { AUDIT, platform } from "../../lib/streams.ts";
 import { accessTokens } from "../../lib/tokens.ts";
 import { DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
 import { RegistryMixin } from "../../mixins/etcd-registry/index.ts";
@@ -32,7 +32,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 	name: "user",
 	mixins: [
 		RegistryMixin(),
-		EventsMixin({ url: () => channelsUrl(env()), streams, consumers, audit: AUDIT }),
+		EventsMixin({ ...platform, audit: AUDIT }),
 		DbMixin({
 			model: userModel,
 			models: [sessionModel],

@@ -101,9 +101,9 @@ function versionProblems({ note, operations }: NoteHistory, row: NoteRow | undef
 /** A client that is alone with its note and in no doubt about it gives no reason for a refusal. */
 function refusalProblems({ operations }: NoteHistory): Violation[] {
 	const firstDoubt = operations.findIndex(operation => operation.outcome === "unknown");
-	const certain = firstDoubt < 0 ? operations : operations.slice(0, firstDoubt);
-	return certain
-		.filter(({ outcome }) => outcome === "refused")
+	const isCertain = (index: number) => firstDoubt < 0 || index < firstDoubt;
+	return operations
+		.filter(({ outcome, kind }, index) => outcome === "refused" && (isCertain(index) || kind === "create"))
 		.map(operation => ({ rule: "refused without reason", detail: describe(operation) }));
 }
 

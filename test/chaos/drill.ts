@@ -50,9 +50,11 @@ export async function drill<P extends Platform>(platform: P, fault: Fault<P>, se
 	const recovered = await recovers(load, healed);
 	await delay(AFTER_MS);
 	await load.stop();
-	const state = await settledState(service => platform.databaseUrl(service), load);
 	const allowance = { failures: fault.failures, noAnswer: fault.noAnswer ?? false };
-	const violations = check(load.operations, state, allowance);
+	const violations = await settledState(service => platform.databaseUrl(service), load).then(
+		state => check(load.operations, state, allowance),
+		(error): Violation[] => [{ rule: "not settled", detail: `What there is can not be read: ${error}` }]
+	);
 	if (!recovered) violations.push({ rule: "failed", detail: `not every client could write ${RECOVERY_MS} ms later` });
 	for (const detail of platform.endedByThemselves()) violations.push({ rule: "failed", detail });
 	await fault.tidy?.(platform);

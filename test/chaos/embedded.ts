@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, openSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { RUNNER } from "../../scripts/local-mesh.ts";
 import { type NodeProcess, spawnNode } from "../../scripts/node-process.ts";
-import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
+import { killAtExit, temporaryFolder } from "../../scripts/servers/leftovers.ts";
 import { freePort } from "../support/processes.ts";
 import type { Platform } from "./platform.ts";
 
@@ -16,12 +16,14 @@ const CHUNK = Buffer.alloc(65_536);
 export class Embedded implements Platform {
 	readonly gateways: readonly string[];
 	readonly #folder: string;
+	readonly #logs: string | undefined;
 	readonly #env: Record<string, string>;
 	#process: NodeProcess;
 	#killed = false;
 
-	private constructor(folder: string, port: number) {
+	private constructor(folder: string, port: number, logs: string | undefined) {
 		this.#folder = folder;
+		this.#logs = logs;
 		this.gateways = [`http://127.0.0.1:${port}`];
 		this.#env = { DATA_DIR: folder, PORT: String(port), HOST: "127.0.0.1", LOG_LEVEL: "warn" };
 		this.#process = this.#spawn();
@@ -32,11 +34,13 @@ export class Embedded implements Platform {
 		return process.platform === "linux" && process.getuid?.() === 0 ? false : "mounts a tmpfs: needs root on Linux";
 	}
 
-	static async start(): Promise<Embedded> {
+	/** @param logs folder that keeps what the process prints */
+	static async start(logs?: string): Promise<Embedded> {
 		const folder = temporaryFolder("small-disk");
 		execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK}`, "notemesh-chaos", folder]);
-		process.prependOnceListener("exit", () => unmount(folder));
-		const embedded = new Embedded(folder, await freePort());
+		// However this process ends: before the folder is removed.
+		killAtExit({ killNow: () => unmount(folder) });
+		const embedded = new Embedded(folder, await freePort(), logs);
 		await embedded.ready();
 		return embedded;
 	}
@@ -100,7 +104,9 @@ export class Embedded implements Platform {
 	}
 
 	#spawn(): NodeProcess {
-		return spawnNode({ args: [...RUNNER, "services"], env: this.#env });
+		const node = spawnNode({ args: [...RUNNER, "services"], env: this.#env });
+		node.onLine(line => this.#logs && appendFileSync(join(this.#logs, "embedded.log"), `${line}\n`));
+		return node;
 	}
 }
 

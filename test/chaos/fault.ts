@@ -101,28 +101,38 @@ export function hostCut(
 	};
 }
 
-/** The wall clock of nodes steps by some seconds, and back in the end. */
-export function clockStepped(seconds: number, ...names: NodeName[]): Deed & Pick<MeshFault, "arrange" | "tidy"> {
+type Arranged = Deed & Pick<MeshFault, "arrange" | "tidy">;
+
+/** The wall clock of the note nodes, and of others, steps by some seconds, and back in the end. */
+export function clockStepped(seconds: number, ...names: NodeName[]): Arranged {
 	const each = async (work: (name: NodeName) => Promise<void>) => void (await Promise.all(names.map(work)));
 	return {
 		arrange: mesh => each(name => mesh.restart(name, mesh.steppedClock)),
-		strike: async mesh => mesh.setClock(seconds),
-		heal: async mesh => mesh.setClock(0),
+		strike: mesh =>
+			mesh.setClock(seconds, "SELECT UNIX_TIMESTAMP(created_at) AS time FROM notes ORDER BY id DESC LIMIT 1"),
+		heal: mesh => mesh.setClock(0),
 		tidy: mesh => each(name => mesh.restart(name))
 	};
 }
 
-/** The same for the database, whose clock decides about leases. */
-export function databaseClockStepped(seconds: number): Deed & Pick<MeshFault, "arrange" | "tidy"> {
+/** The same for the database, whose clock decides about leases; with something else that happens meanwhile. */
+export function databaseClockStepped(seconds: number, meanwhile?: Deed): Arranged {
 	const restart = async ({ servers: { mariadb } }: Mesh, env = {}) => {
 		await mariadb.stop();
 		await mariadb.start(env);
 	};
 	return {
 		arrange: mesh => restart(mesh, mesh.steppedClock),
-		strike: async mesh => mesh.setClock(seconds),
-		heal: async mesh => mesh.setClock(0),
-		tidy: mesh => restart(mesh)
+		async strike(mesh, random) {
+			await mesh.setClock(seconds, "SELECT UNIX_TIMESTAMP() AS time");
+			await meanwhile?.strike(mesh, random);
+		},
+		// What happened meanwhile has to heal although the clock is wrong.
+		heal: mesh => (meanwhile ? meanwhile.heal(mesh) : mesh.setClock(0)),
+		async tidy(mesh) {
+			await mesh.setClock(0);
+			await restart(mesh);
+		}
 	};
 }
 

@@ -77,8 +77,8 @@ export const meshFaults: readonly MeshFault[] = [
 		...serverKilled("nats")
 	},
 	{
-		...{ name: "nats-frozen", what: "SIGSTOP of NATS", seconds: 6 },
-		...{ failures: true, expected: "503 or 504 until it goes on" },
+		...{ name: "nats-frozen", what: "SIGSTOP of NATS for longer than a request may take", seconds: 13 },
+		...{ failures: true, expected: "requests wait, then 504; none is executed later" },
 		...serverFrozen("nats")
 	},
 	{
@@ -107,8 +107,8 @@ export const meshFaults: readonly MeshFault[] = [
 		...serverKilled("mariadb")
 	},
 	{
-		...{ name: "mariadb-frozen", what: "SIGSTOP of MariaDB", seconds: 6 },
-		...{ failures: true, expected: "requests wait, some until 504; then they go on" },
+		...{ name: "mariadb-frozen", what: "SIGSTOP of MariaDB for longer than a request may take", seconds: 13 },
+		...{ failures: true, expected: "requests wait, then 503 or 504" },
 		...serverFrozen("mariadb")
 	},
 	{
@@ -161,16 +161,20 @@ export const meshFaults: readonly MeshFault[] = [
 	{
 		...{
 			name: "clock-forward",
-			what: "the clocks of note-1, user-1 and audit-1 step an hour forward, and back",
+			what: "the clocks of both note nodes and of audit-1 step an hour forward, and back",
 			seconds: 4
 		},
 		...{ failures: false, expected: "nothing but odd times", whyNot: needsFaketime },
-		...clockStepped(HOUR, "note-1", "audit-1")
+		...clockStepped(HOUR, "note-1", "note-2", "audit-1")
 	},
 	{
-		...{ name: "clock-back", what: "the clocks of note-1 and audit-1 step an hour back, and forward", seconds: 4 },
+		...{
+			name: "clock-back",
+			what: "the clocks of both note nodes and of audit-1 step an hour back, and forward",
+			seconds: 4
+		},
 		...{ failures: false, expected: "nothing but odd times", whyNot: needsFaketime },
-		...clockStepped(-HOUR, "note-1", "audit-1")
+		...clockStepped(-HOUR, "note-1", "note-2", "audit-1")
 	},
 	{
 		...{ name: "database-clock-forward", what: "the clock of MariaDB steps an hour forward, and back", seconds: 4 },
@@ -181,6 +185,19 @@ export const meshFaults: readonly MeshFault[] = [
 		...{ name: "database-clock-back", what: "the clock of MariaDB steps an hour back, and forward", seconds: 4 },
 		...{ failures: false, expected: "nothing but odd times", whyNot: needsFaketime },
 		...databaseClockStepped(-HOUR)
+	},
+	{
+		...{
+			name: "database-behind",
+			what: "the clock of MariaDB steps an hour back; note and user nodes are killed",
+			seconds: 3
+		},
+		...{
+			failures: true,
+			expected: "as for the nodes alone: leases that seem to last an hour do not",
+			whyNot: needsFaketime
+		},
+		...databaseClockStepped(-HOUR, nodesKilled("note-1", "note-2", "user-1"))
 	},
 	{
 		...{

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { routes } from "../../services/api/routes.ts";
 import type { Note } from "../../services/note/note.contract.ts";
 import { ChaosClient, type Exchange } from "./client.ts";
 import { random } from "./events/config.ts";
@@ -13,6 +14,10 @@ const LONGEST_PAUSE_MS = 60;
 const REGISTRATION_PAUSE_MS = 500;
 const RETRY_PAUSE_MS = 300;
 const PAGE = 100;
+/** How often a client that has a key asks at most. */
+const ATTEMPTS = 20;
+/** Whether a create may carry an `Idempotency-Key`. */
+const KEYED = routes.some(({ action, idempotent }) => action === "note.create" && idempotent);
 
 /** A user of the run, with a token. */
 export interface LoadUser {
@@ -111,15 +116,22 @@ export class Load {
 		client.close();
 	}
 
-	/** A create in doubt is not repeated: the client does not know the note, and goes on without it. */
+	/** Every second create carries a key and is repeated while it is in doubt; of the others the client never knows. */
 	async #create({ name, token }: LoadUser, client: ChaosClient, own: OwnNote[]): Promise<void> {
 		const note = `${name} ${++this.#count}`;
 		const text = `${note} first`;
-		const exchange = await client.send("POST", "/v1/note", { token, json: { title: note, content: text } });
-		this.#record({ kind: "create", user: name, note, text }, exchange);
-		if (exchange.outcome !== "done") return;
-		const { note_id: id, version } = exchange.data as Note;
-		own.push({ note, id, version });
+		const headers = KEYED && this.#random() < 0.5 ? { "Idempotency-Key": randomUUID() } : undefined;
+		const request = { token, json: { title: note, content: text }, ...(headers && { headers }) };
+		for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+			const exchange = await client.send("POST", "/v1/note", request);
+			this.#record({ kind: "create", user: name, note, text }, exchange);
+			if (exchange.outcome === "done") {
+				const { note_id: id, version } = exchange.data as Note;
+				own.push({ note, id, version });
+			}
+			if (!headers || exchange.outcome !== "unknown") return;
+			await delay(RETRY_PAUSE_MS);
+		}
 	}
 
 	/** An update that did not go well may come later: its writer leaves the note alone, readers look at it all the same. */

@@ -1,5 +1,7 @@
-import { appendFileSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { QueryTypes } from "sequelize";
+import { acquire } from "../../mixins/db/connection.ts";
 import { type LocalMesh, startLocalMesh } from "../../scripts/local-mesh.ts";
 import type { NodeProcess } from "../../scripts/node-process.ts";
 import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
@@ -7,6 +9,7 @@ import type { LocalServer } from "../../scripts/servers/server.ts";
 import { Namespace } from "../support/namespaces.ts";
 import { freePort } from "../support/processes.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
+import { until } from "../support/until.ts";
 import type { Platform } from "./platform.ts";
 
 /** The nodes: two of what requests go through, one of the rest. */
@@ -29,6 +32,8 @@ const LIMITS = {
 	LOGIN_LIMIT_PER_MINUTE: "1000000",
 	USER_LIMIT_PER_MINUTE: "1000000"
 };
+/** How far a clock may be from what was asked for: it is looked at some seconds later. */
+const CLOCK_TOLERANCE_S = 60;
 const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /** The mesh under test: real servers and processes, and what can be done to them. */
@@ -50,7 +55,6 @@ export class Mesh implements Platform {
 		this.slowWay = slowWay;
 		this.servers = mesh.servers;
 		this.gateways = ports.map(port => `http://127.0.0.1:${port}`);
-		this.setClock(0);
 	}
 
 	/**
@@ -58,13 +62,13 @@ export class Mesh implements Platform {
 	 * @param logs folder that keeps what the nodes print
 	 */
 	static async start(logs?: string): Promise<Mesh> {
-		if (logs) mkdirSync(logs, { recursive: true });
 		const onLine = (node: string, line: string) => logs && appendFileSync(join(logs, `${node}.log`), `${line}\n`);
 		const ports = [await freePort(), await freePort()];
 		const env = { ...LIMITS, NODE_ENV: "production", HOST: "127.0.0.1" };
 		const dataDir = temporaryFolder("chaos");
 		const local = await startLocalMesh({ dataDir, ports: { http: ports[0] as number }, env, onLine });
 		const mesh = new Mesh(local, ports, await TcpProxy.start(local.servers.mariadb.port));
+		await mesh.setClock(0);
 		await Promise.all(names.map(name => mesh.startNode(name)));
 		await local.ready();
 		return mesh;
@@ -121,11 +125,29 @@ export class Mesh implements Platform {
 		return { DATABASE_URL: `mysql://root@127.0.0.1:${this.slowWay.port}/notemesh_{service}` };
 	}
 
-	/** Steps the clock of those that have `steppedClock`, by seconds from the real time; they see it within a second. */
-	setClock(seconds: number): void {
+	/**
+	 * Steps the clock of those that have `steppedClock`.
+	 * @param seconds from the real time
+	 * @param query answers a `time` in the database of notes by that clock: the promise resolves when the step is seen there
+	 */
+	async setClock(seconds: number, query?: string): Promise<void> {
 		const written = `${this.#clockFile}.new`;
 		writeFileSync(written, `${seconds < 0 ? "" : "+"}${seconds}\n`);
 		renameSync(written, this.#clockFile);
+		if (!query) return;
+		const { sequelize, release } = acquire(this.databaseUrl("note"));
+		await until(async () => {
+			const [row] = await sequelize.query<{ time: number }>(query, { type: QueryTypes.SELECT });
+			return Math.abs(Number(row?.time) - Date.now() / 1000 - seconds) < CLOCK_TOLERANCE_S;
+		});
+		await release();
+	}
+
+	/** Breaks the first promise on purpose: the database acknowledges commits that it only has in its memory. */
+	async forgetCommits(): Promise<void> {
+		const { sequelize, release } = acquire(this.databaseUrl("note"));
+		await sequelize.query("SET GLOBAL innodb_flush_log_at_trx_commit = 0");
+		await release();
 	}
 
 	/** A host of its own for a node, behind a wire that can be cut. */

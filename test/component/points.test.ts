@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { ServiceBroker } from "moleculer";
+import { QueryTypes, type Sequelize } from "sequelize";
+import type { AuditRecord } from "../../mixins/audit.mixin.ts";
 import PointsService from "../../services/points/points.service.ts";
 import { quiet, useEnvironment } from "../support/app.ts";
+import { pointsOf, raceForPoints, raceForReference } from "../support/points.ts";
 
 useEnvironment();
 const broker = new ServiceBroker(quiet());
@@ -13,22 +16,16 @@ before(() => {
 after(() => broker.stop());
 
 let users = 0;
-const branch = (op: "action" | "compensate", gid: string) => ({ meta: { saga: { gid, step: "points", op } } });
-const grant = (user_id: number, points: number, gid = `g-${user_id}`) =>
-	broker.call("points.grant", { user_id, points }, branch("action", gid));
-const revoke = (user_id: number, points: number, gid = `g-${user_id}`) =>
-	broker.call("points.revoke", { user_id, points }, branch("compensate", gid));
-const spend = (user_id: number, points: number, reference: string) =>
-	broker.call("points.spend", { user_id, points, reference });
-const as = (id: number) => ({ meta: { user: { id, role: "user", session_id: "s" } } });
-const balance = async (id: number) =>
-	((await broker.call("points.balance", undefined, as(id))) as { balance: number }).balance;
+const points = pointsOf(broker);
+const { grant, revoke, spend, balance, history } = points;
 
-interface Page {
-	entries: { entry_id: number; kind: string; points: number; balance: number }[];
-	next_cursor: string | null;
+async function recorded(): Promise<AuditRecord[]> {
+	const { db } = broker.getLocalService("points") as unknown as { db: Sequelize };
+	const rows = await db.query<{ payload: string }>("SELECT payload FROM outbox ORDER BY id", {
+		type: QueryTypes.SELECT
+	});
+	return rows.map(({ payload }) => JSON.parse(payload));
 }
-const history = (id: number, params: object = {}) => broker.call("points.history", params, as(id)) as Promise<Page>;
 
 describe("Points", () => {
 	it("are granted once, however often the saga asks", async () => {
@@ -70,30 +67,10 @@ describe("Points", () => {
 		assert.equal(await balance(user), 2);
 	});
 
-	it("of 50 who spend 3 of 100 points together, exactly 33 do", async () => {
-		const user = ++users;
-		await grant(user, 100);
-		const spends = await Promise.allSettled(Array.from({ length: 50 }, (_, i) => spend(user, 3, `order-${i}`)));
-		const refused = spends.filter(({ status }) => status === "rejected") as PromiseRejectedResult[];
-		assert.equal(refused.length, 17);
-		for (const { reason } of refused) assert.equal(reason.type, "POINTS_INSUFFICIENT");
-		assert.equal(await balance(user), 1);
-		const { entries } = await history(user, { limit: 100 });
-		assert.equal(
-			entries.reduce((sum, { points }) => sum + points, 0),
-			1
-		);
-		assert.ok(entries.every(entry => entry.balance >= 0));
-	});
+	it("of 50 who spend 3 of 100 points together, exactly 33 do", () => raceForPoints(points, ++users));
 
-	it("of 20 who spend under one reference together, one does, and all get its answer", async () => {
-		const user = ++users;
-		await grant(user, 10);
-		const answers = await Promise.all(Array.from({ length: 20 }, () => spend(user, 4, "order")));
-		for (const answer of answers) assert.deepEqual(answer, { balance: 6 });
-		await assert.rejects(spend(user, 5, "order"), { type: "POINTS_REFERENCE_USED" });
-		assert.equal(await balance(user), 6);
-	});
+	it("of 20 who spend under one reference together, one does, and all get its answer", () =>
+		raceForReference(points, ++users));
 
 	it("are shown page by page, newest first, to their owner only", async () => {
 		const user = ++users;
@@ -111,6 +88,34 @@ describe("Points", () => {
 		);
 		assert.equal(second.next_cursor, null);
 		assert.deepEqual((await history(++users)).entries, []);
+	});
+
+	it("leave one record of each change and each refusal in the transaction of the change, whatever is repeated", async () => {
+		const user = ++users;
+		await grant(user, 10);
+		await grant(user, 10);
+		await Promise.all([spend(user, 4, "order"), spend(user, 4, "order")]);
+		await assert.rejects(spend(user, 40, "greed"), { type: "POINTS_INSUFFICIENT" });
+		await assert.rejects(broker.call("points.grant", { user_id: user, points: 1 }), { type: "SAGA_FAILURE" });
+		await assert.rejects(broker.call("points.spend", { user_id: user, points: 0, reference: "r" }));
+		await assert.rejects(revoke(user, 10));
+		await grant(user, 4, "another");
+		await revoke(user, 4, "another");
+		const records = (await recorded()).filter(({ object_id }) => object_id === String(user));
+		assert.deepEqual(
+			records.map(({ action, outcome, error, user_id }) => [action, outcome, error, user_id]),
+			[
+				["points.grant", "done", null, user],
+				["points.spend", "done", null, null],
+				["points.spend", "refused", "POINTS_INSUFFICIENT", null],
+				["points.grant", "refused", "SAGA_FAILURE", null],
+				["points.spend", "refused", "VALIDATION_ERROR", null],
+				["points.revoke", "refused", "POINTS_INSUFFICIENT", null],
+				["points.grant", "done", null, user],
+				["points.revoke", "done", null, user]
+			]
+		);
+		assert.deepEqual(records[1]?.details, { points: 4, reference: "order" });
 	});
 
 	it("of a user without an account are none", async () => assert.equal(await balance(++users), 0));

@@ -73,8 +73,8 @@ describe("API7: server-side request forgery", () => {
 				.filter(line => /\bfetch\(|from "(node:)?(https?|http2|net|tls|dgram|undici|axios|got)"/.test(line));
 			return lines.some(line => !line.startsWith("import type") && !/\b(createServer|STATUS_CODES|isIP)\b/.test(line));
 		});
-		// Its host is JAEGER_ENDPOINT.
-		assert.deepEqual(types, ["lib/observability/jaeger-http-sender.ts"]);
+		// Their hosts are those of the configuration: JAEGER_ENDPOINT, ZIPKIN_URL and NATS_URL.
+		assert.deepEqual(types, ["lib/observability/post-spans.ts", "mixins/etcd-registry/nats-wait.ts"]);
 	});
 });
 

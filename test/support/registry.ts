@@ -1,6 +1,7 @@
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Etcd3 } from "etcd3";
+import { Etcd3, type Namespace } from "etcd3";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
 import {
 	EtcdDiscoverer,
@@ -170,4 +171,60 @@ export async function spawnRegistryNode(
 	const node = spawnNode({ args: [join(import.meta.dirname, "registry-node.ts"), JSON.stringify(settings)] });
 	await node.waitForLine(/"event":"started"/);
 	return node;
+}
+
+let scenes = 0;
+
+/** A cluster of one test on servers that it shares with others, in a namespace of its own: tests may run side by side. */
+export class Scene {
+	readonly namespace: string;
+	/** The keys of the namespace, without their prefix. */
+	readonly keys: Namespace;
+	readonly nodes: ServiceBroker[] = [];
+	readonly #servers: Servers;
+	readonly #processes: NodeProcess[] = [];
+
+	/** @param namespace the broker's; one that no other test has, where not given */
+	constructor(context: TestContext, servers: Servers, etcd: Etcd3, namespace = `test${++scenes}`) {
+		this.namespace = namespace;
+		this.keys = etcd.namespace(`moleculer${namespace && "-"}${namespace}/`);
+		this.#servers = servers;
+		context.after(async () => {
+			await Promise.all([stopNodes(...this.nodes), ...this.#processes.map(node => node.kill())]);
+			await this.keys.delete().all();
+		});
+	}
+
+	/** A node in this process, not started yet; it is stopped with the test. */
+	make({ broker, ...options }: TestNodeOptions): ServiceBroker {
+		const node = makeNode(this.#servers, { ...options, broker: { namespace: this.namespace, ...broker } });
+		this.nodes.push(node);
+		return node;
+	}
+
+	/** The same, started. */
+	async add(options: TestNodeOptions): Promise<ServiceBroker> {
+		const node = this.make(options);
+		await node.start();
+		return node;
+	}
+
+	/** Starts nodes with a greeter each, and waits until all nodes of this process see all. */
+	async start<Ids extends string[]>(...ids: Ids): Promise<{ [Index in keyof Ids]: ServiceBroker }> {
+		const started = await Promise.all(ids.map(nodeID => this.add({ nodeID, services: [greeter()] })));
+		for (const observer of this.nodes)
+			await until("all nodes see all", () => this.nodes.every(node => sees(observer, node.nodeID)));
+		return started as { [Index in keyof Ids]: ServiceBroker };
+	}
+
+	/** Starts a node in a process of its own; it is killed with the test. */
+	async spawn(nodeID: string, options?: Parameters<typeof spawnRegistryNode>[2]): Promise<NodeProcess> {
+		const node = await spawnRegistryNode(this.#servers, nodeID, { namespace: this.namespace, ...options });
+		this.#processes.push(node);
+		return node;
+	}
+
+	async keysUnder(prefix: string): Promise<string[]> {
+		return this.keys.getAll().prefix(prefix).keys();
+	}
 }

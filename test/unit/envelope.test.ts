@@ -23,6 +23,7 @@ describe("failure()", () => {
 		["a time-out", new Errors.RequestTimeoutError({ action: "note.get", nodeID: "n" }), 504, 10001],
 		["a call that came too late", new Errors.RequestSkippedError({ action: "note.get", nodeID: "n" }), 504, 10001],
 		["a node with too much to do", new Errors.QueueIsFullError({ action: "note.get", nodeID: "n" }), 503, 10001],
+		["a node that has lost NATS", new Errors.MoleculerRetryableError("gone", 502, "BAD_GATEWAY"), 503, 10001],
 		["a bug", new TypeError("x is not a function"), 500, 10001],
 		["an unknown client code", new Errors.MoleculerClientError("teapot", 418, "TEAPOT"), 500, 10001],
 		["something that is no error", "boom", 500, 10001],

@@ -30,6 +30,8 @@ interface Options {
 export class JetStreamSubscription implements Subscription {
 	readonly #options: Options;
 	readonly #ended: Promise<void>;
+	/** Ends what waits for a server. */
+	readonly #stopped = Promise.withResolvers<void>();
 	#stopping = false;
 	#messages: ConsumerMessages | undefined;
 
@@ -40,6 +42,7 @@ export class JetStreamSubscription implements Subscription {
 
 	async stop(): Promise<void> {
 		this.#stopping = true;
+		this.#stopped.resolve();
 		// What is in the iterator is handed back by the loop; ended at once, the iterator would keep it until the wait for
 		// its acknowledgement is over.
 		const linger = setTimeout(() => this.#messages?.stop(), LINGER_MS);
@@ -51,7 +54,7 @@ export class JetStreamSubscription implements Subscription {
 		const { definition, declare, warn } = this.#options;
 		while (!this.#stopping) {
 			try {
-				await declare();
+				await Promise.race([declare(), this.#stopped.promise]);
 				if (!this.#stopping) await this.#pull();
 			} catch (error) {
 				if (!this.#stopping) warn(`Consumer ${definition.name} can not pull, trying again`, error);

@@ -1,4 +1,5 @@
 import {
+	type ConnectionOptions,
 	ErrorCode,
 	type JetStreamClient,
 	type JetStreamManager,
@@ -39,14 +40,15 @@ interface Connected {
 
 /** Streams in NATS JetStream, server 2.9 and later. The connection is made at the first use and kept for ever. */
 export class JetStreamTransport implements Transport {
-	readonly #url: string;
+	readonly #nats: () => ConnectionOptions;
 	readonly #log: Log;
 	readonly #reconnected = new Set<() => void>();
 	#connected: Promise<Connected> | undefined;
-	#closed = false;
+	readonly #closing = new AbortController();
 
-	constructor(url: string, log: Log) {
-		this.#url = url;
+	/** @param nats how to reach the server; asked for at the first use */
+	constructor(nats: () => ConnectionOptions, log: Log) {
+		this.#nats = nats;
 		this.#log = log;
 	}
 
@@ -128,14 +130,13 @@ export class JetStreamTransport implements Transport {
 	}
 
 	async close(): Promise<void> {
-		this.#closed = true;
-		// While the first connection is still being waited for there is nothing to drain; it is closed when it comes.
+		this.#closing.abort(new ChannelError("CHANNELS_STOPPING", "The channels are closed"));
 		const closing = this.#connected?.then(({ connection }) => connection.drain());
 		await Promise.race([closing?.catch(() => {}), new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
 	}
 
 	#connect(): Promise<Connected> {
-		if (this.#closed) throw new ChannelError("CHANNELS_STOPPING", "The channels are closed");
+		this.#closing.signal.throwIfAborted();
 		this.#connected ??= this.#open().catch(error => {
 			this.#connected = undefined;
 			throw error;
@@ -144,9 +145,16 @@ export class JetStreamTransport implements Transport {
 	}
 
 	async #open(): Promise<Connected> {
-		const connection = await connectForever(this.#url, "channels", () => {
-			for (const listener of this.#reconnected) listener();
-		});
+		const connection = await connectForever(
+			{ ...this.#nats(), name: "channels" },
+			{
+				onReconnect: () => {
+					for (const listener of this.#reconnected) listener();
+				},
+				onFailure: error => this.#log.warn("NATS can not be reached for the channels, trying again", error),
+				signal: this.#closing.signal
+			}
+		);
 		const client = connection.jetstream({ timeout: PUBLISH_TIMEOUT_MS });
 		// The check would fail while JetStream is starting, and then never be made again.
 		const manager = await connection.jetstreamManager({ checkAPI: false, timeout: PUBLISH_TIMEOUT_MS });

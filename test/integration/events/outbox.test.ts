@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { ChannelError } from "../../../mixins/channels/transport.ts";
+import { acquire } from "../../../mixins/db/connection.ts";
+import { nowOf } from "../../../mixins/outbox/clock.ts";
 import { until } from "../../support/channels.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { FakeStream, prepare, startWriter, unavailable } from "../../support/outbox.ts";
@@ -42,6 +44,21 @@ await onEachDatabase("The outbox", databases => {
 			VALUES ('01JZZZZZZZZZZZZZZZZZZZZZZZ', 'FACTS', 'fact.counted', '{"n":5}', '{}', 0, 0)`
 		);
 		await until("the message", () => stream.stored.length === 1);
+	});
+
+	it("gets a new relay although the lease of the last one seems to last an hour: the database's clock was set back", async t => {
+		const stream = new FakeStream();
+		const url = await create();
+		const { sequelize, release } = acquire(url);
+		t.after(release);
+		await sequelize.query(
+			`INSERT INTO outbox_relay (name, epoch, owner, lease_until, republish)
+			VALUES ('relay', 7, 'dead', ${nowOf(sequelize)} + ${NEVER}, 0)`
+		);
+		const writer = await startWriter(t, url, { publisher: () => stream });
+		await writer.write([1]);
+		await until("the message", () => stream.stored.length === 1);
+		assert.deepEqual(await writer.rows("SELECT epoch FROM outbox_relay"), [{ epoch: 8 }]);
 	});
 
 	it("finding 1: publishes the row of a slower transaction though a later id was published before", async t => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { after, before, describe, it, type TestContext } from "node:test";
 import type { Etcd3 } from "etcd3";
 import type { ServiceBroker } from "moleculer";
 import {
@@ -12,13 +12,14 @@ import {
 import { startEtcd } from "../../../scripts/servers/etcd.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
 import type { LocalServer } from "../../../scripts/servers/server.ts";
-import { discovererOf, etcdClient, greeter, sees, startNode, stopNodes, until } from "../../support/registry.ts";
+import { discovererOf, etcdClient, greeter, Scene, sees, until } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 
-describe("Balancing by registry data", await requireServers("nats", "etcd"), () => {
+const { skip } = await requireServers("nats", "etcd");
+
+describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 	let servers: { nats: LocalServer; etcd: LocalServer };
 	let etcd: Etcd3;
-	let nodes: ServiceBroker[] = [];
 
 	before(async () => {
 		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
@@ -29,33 +30,40 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		etcd.close();
 		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
 	});
-	afterEach(async () => {
-		await stopNodes(...nodes);
-		nodes = [];
-		await etcd.delete().all();
-	});
 
 	interface Node extends RegistryMixinOptions {
 		zone?: string;
 	}
 
+	interface Cluster {
+		caller: ServiceBroker;
+		/** The caller first. */
+		nodes: ServiceBroker[];
+		keys: Scene["keys"];
+		scene: Scene;
+	}
+
 	/** Starts a caller with the strategy, and nodes with the given service options. */
-	async function start(strategyOptions: WeightedStrategyOptions, others: Record<string, Node>): Promise<ServiceBroker> {
+	async function start(
+		context: TestContext,
+		strategyOptions: WeightedStrategyOptions,
+		others: Record<string, Node>
+	): Promise<Cluster> {
+		const scene = new Scene(context, servers, etcd);
 		const registry = { strategy: WeightedStrategy, strategyOptions };
 		const [caller, ...started] = await Promise.all([
-			startNode(servers, { nodeID: "caller", broker: { registry, metadata: { zone: "a" }, metrics: true } }),
+			scene.add({ nodeID: "caller", broker: { registry, metadata: { zone: "a" }, metrics: true } }),
 			...Object.entries(others).map(([nodeID, { zone, ...options }]) =>
-				startNode(servers, { nodeID, services: [greeter(options)], broker: { metadata: { zone } } })
+				scene.add({ nodeID, services: [greeter(options)], broker: { metadata: { zone } } })
 			)
 		]);
-		nodes = [caller, ...started];
 		for (const node of started) {
 			await until(
 				"the caller sees all",
 				() => sees(caller, node.nodeID) && weightOf(caller, node.nodeID) !== undefined
 			);
 		}
-		return caller;
+		return { caller, nodes: [caller, ...started], keys: scene.keys, scene };
 	}
 
 	function weightOf(caller: ServiceBroker, nodeID: string): number | undefined {
@@ -71,17 +79,17 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		return counts;
 	}
 
-	it("gives each node the share of its weight", async () => {
-		const caller = await start({}, { heavy: { weight: 6 }, light: { weight: 2 }, none: { weight: 0 } });
+	it("gives each node the share of its weight", async context => {
+		const { caller } = await start(context, {}, { heavy: { weight: 6 }, light: { weight: 2 }, none: { weight: 0 } });
 		assert.deepEqual(await shares(caller, 80), { heavy: 60, light: 20 });
 	});
 
 	it("follows a weight changed in etcd, on every node", async context => {
-		const caller = await start({}, { one: { weight: 1 }, two: { weight: 1 } });
-		const key = "moleculer/services/greeter/two";
+		const { caller, nodes, keys } = await start(context, {}, { one: { weight: 1 }, two: { weight: 1 } });
+		const key = "services/greeter/two";
 
-		const record = (await etcd.get(key).json()) as object;
-		await etcd.put(key).value(JSON.stringify({ ...record, weight: 3 }));
+		const record = (await keys.get(key).json()) as object;
+		await keys.put(key).value(JSON.stringify({ ...record, weight: 3 }));
 		for (const node of nodes) {
 			const took = await until("all know the weight", () => weightOf(node, "two") === 3);
 			context.diagnostic(`'${node.nodeID}' knew the weight ${took.toFixed(1)} ms after the put`);
@@ -89,21 +97,21 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		assert.deepEqual(await shares(caller, 40), { one: 10, two: 30 });
 	});
 
-	it("keeps the changed weight, puts the key back under the node's lease, and restores all else", async () => {
-		await start({}, { one: { weight: 1, metadata: { team: "blue" } } });
-		const key = "moleculer/services/greeter/one";
-		await etcd.put(key).value('{"weight":9,"metadata":{"team":"red"}}');
+	it("keeps the changed weight, puts the key back under the node's lease, and restores all else", async context => {
+		const { nodes, keys } = await start(context, {}, { one: { weight: 1, metadata: { team: "blue" } } });
+		const key = "services/greeter/one";
+		await keys.put(key).value('{"weight":9,"metadata":{"team":"red"}}');
 
 		const lease = discovererOf(nodes[1] as ServiceBroker).link.lease;
-		await until("the key is under the lease again", async () => (await etcd.get(key).exec()).kvs[0]?.lease === lease);
-		const record = (await etcd.get(key).json()) as Record<string, unknown>;
+		await until("the key is under the lease again", async () => (await keys.get(key).exec()).kvs[0]?.lease === lease);
+		const record = (await keys.get(key).json()) as Record<string, unknown>;
 		assert.equal(record.weight, 9);
 		assert.deepEqual(record.metadata, { team: "blue" });
 		assert.equal(record.node, "one");
 	});
 
-	it("calls only nodes of the version that a call asks for, and rejects it when there is none", async () => {
-		const caller = await start({}, { old: { version: "v1" }, new: { version: "v2" } });
+	it("calls only nodes of the version that a call asks for, and rejects it when there is none", async context => {
+		const { caller } = await start(context, {}, { old: { version: "v1" }, new: { version: "v2" } });
 
 		assert.deepEqual(await shares(caller, 6, { [VERSION_HEADER]: "v2" }), { new: 6 });
 		assert.deepEqual(await shares(caller, 6, { [VERSION_HEADER]: 1 }), { old: 6 });
@@ -111,23 +119,23 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		assert.deepEqual(await shares(caller, 6), { old: 3, new: 3 });
 	});
 
-	it("rejects a call for another version even when there is a single node, remote or local", async () => {
-		const caller = await start({}, { old: { version: "v1" } });
+	it("rejects a call for another version even when there is a single node, remote or local", async context => {
+		const { caller, scene } = await start(context, {}, { old: { version: "v1" } });
 		const headers = { [VERSION_HEADER]: "v2" };
 		await assert.rejects(caller.call("greeter.where", {}, { headers }), { type: "SERVICE_NOT_AVAILABLE" });
 
-		const local = await startNode(servers, {
+		const local = await scene.add({
 			nodeID: "local",
 			services: [greeter({ version: "v1" }, "own")],
 			broker: { registry: { strategy: WeightedStrategy } }
 		});
-		nodes.push(local);
 		await assert.rejects(local.call("own.where", {}, { headers }), { type: "SERVICE_NOT_AVAILABLE" });
 		assert.equal(await local.call("own.where", {}, { headers: { [VERSION_HEADER]: "v1" } }), "local");
 	});
 
-	it("gives a canary its share", async () => {
-		const caller = await start(
+	it("gives a canary its share", async context => {
+		const { caller } = await start(
+			context,
 			{ canary: { version: "v2", share: 0.1 } },
 			{ one: { version: "v1" }, two: { version: "v1" }, canary: { version: "v2" } }
 		);
@@ -137,8 +145,8 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		assert.equal(two, 45);
 	});
 
-	it("prefers the own zone, and goes to others when it is empty", async () => {
-		const caller = await start({ preferZone: true }, { near: { zone: "a" }, far: { zone: "b" } });
+	it("prefers the own zone, and goes to others when it is empty", async context => {
+		const { caller, nodes } = await start(context, { preferZone: true }, { near: { zone: "a" }, far: { zone: "b" } });
 		assert.deepEqual(await shares(caller, 10), { near: 10 });
 
 		await nodes[1]?.stop();
@@ -146,8 +154,12 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		assert.deepEqual(await shares(caller, 10), { far: 10 });
 	});
 
-	it("with leastBusy gives a node nothing new while it owes more answers than another, and its share otherwise", async () => {
-		const caller = await start({ leastBusy: true }, { one: { weight: 1 }, two: { weight: 1 }, none: { weight: 0 } });
+	it("with leastBusy gives a node nothing new while it owes more answers than another, and its share otherwise", async context => {
+		const { caller } = await start(
+			context,
+			{ leastBusy: true },
+			{ one: { weight: 1 }, two: { weight: 1 }, none: { weight: 0 } }
+		);
 		assert.deepEqual(await shares(caller, 40), { one: 20, two: 20 });
 		const slow = caller.call<string, object>("greeter.wait", { time: 1000 });
 		const others = await shares(caller, 20);
@@ -156,7 +168,7 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 	});
 
 	it("shows members and changes weights in the REPL", async context => {
-		const caller = await start({}, { one: { weight: 1 }, two: { weight: 1 } });
+		const { caller, nodes, keys } = await start(context, {}, { one: { weight: 1 }, two: { weight: 1 } });
 		const printed = context.mock.method(console, "log", () => {});
 		const run = async (args: object): Promise<string> => {
 			const [command] = registryCommands;
@@ -173,7 +185,7 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 
 		assert.match(await run({ verb: "weight", service: "greeter", node: "two", weight: "4" }), /is 4 now/);
 		await until("the caller knows", () => weightOf(caller, "two") === 4);
-		const lease = (await etcd.get("moleculer/services/greeter/two").exec()).kvs[0]?.lease;
+		const lease = (await keys.get("services/greeter/two").exec()).kvs[0]?.lease;
 		assert.equal(lease, discovererOf(nodes[2] as ServiceBroker).link.lease, "the lease was kept");
 
 		assert.match(await run({ verb: "weigh" }), /Usage/);
@@ -181,8 +193,8 @@ describe("Balancing by registry data", await requireServers("nats", "etcd"), () 
 		await assert.rejects(run({ verb: "weight", service: "nothing", node: "two", weight: "1" }), /no service 'nothing'/);
 	});
 
-	it("counts what happens in the broker's metrics", async () => {
-		const caller = await start({}, { one: {}, two: {} });
+	it("counts what happens in the broker's metrics", async context => {
+		const { caller } = await start(context, {}, { one: {}, two: {} });
 		const value = (name: string) => {
 			const metric = caller.metrics.getMetric(`moleculer.discoverer.etcd.${name}`) as {
 				get(): { value: number } | null;

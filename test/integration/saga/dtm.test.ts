@@ -1,11 +1,12 @@
 /** The cases that dtm publishes for its sagas (https://github.com/dtm-labs/dtm/tree/main/test), with our differences. */
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import type { Context } from "moleculer";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure, sagaOngoing } from "../../../mixins/saga/errors.ts";
 import type { SagaState } from "../../../mixins/saga/state.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { sagaDatabase, testEngine, testSagas } from "../../support/sagas.ts";
+import { sagaDatabase, testEngine, testSagas, until } from "../../support/sagas.ts";
 
 const about = { name: "transfer", version: 1 };
 const transfer = defineSaga({
@@ -83,7 +84,7 @@ await onEachDatabase("dtm's case", databases => {
 		await assert.rejects(other, { type: "SAGA_OTHER_PAYLOAD" });
 	});
 
-	it("a step without compensation counts as taken back", async t => {
+	it("an empty URL counts as success (ours: a step without compensation counts as taken back)", async t => {
 		const half = defineSaga({
 			...about,
 			steps: [
@@ -122,6 +123,43 @@ await onEachDatabase("dtm's case", databases => {
 		assert.deepEqual([end?.status, end?.reason?.type], ["failed", "SAGA_RETRY_LIMIT"]);
 		assert.equal(end?.reason?.message, "Tried 2 times, the last time: down");
 		assert.deepEqual(calls, ["out.do", "in.do", "in.do", "in.undo", "out.undo"]);
+	});
+
+	it("headers passed to the branches, also on retries and by the next coordinator", async t => {
+		const database = await sagaDatabase(t, databases);
+		const seen: { branch: unknown; requestID: string | null; payload: object }[] = [];
+		let isDown = true;
+		const setup = {
+			definitions: [transfer],
+			settings: { pollInterval: 10 },
+			actions: {
+				"out.do": () => null,
+				"out.undo": () => null,
+				"in.undo": () => null,
+				"in.do": (ctx: object) => {
+					const { meta, requestID, params } = ctx as Context<object, { saga: unknown }>;
+					seen.push({ branch: meta.saga, requestID, payload: params });
+					if (isDown) throw new Error("down");
+					return null;
+				}
+			}
+		};
+		const requestID = "0af7651916cd43dd8448eb211c80319c";
+		const ctx = { requestID, id: "b7ad6b71-6920-3331-aaaa-000000000000", tracing: true };
+		const first = await testSagas(database, setup);
+		await first.sagas.run(transfer, { gid: "g1", payload: { amount: 30 }, wait: 100, ctx });
+		await until("it was tried again", () => seen.length >= 2);
+		await first.sagas.stop();
+		isDown = false;
+		const second = await testSagas(database, setup);
+		await until("it succeeds", async () => (await second.sagas.outcome("g1")).status === "succeed");
+		assert.ok(seen.length >= 3);
+		for (const call of seen)
+			assert.deepEqual(call, {
+				branch: { gid: "g1", step: "in", op: "action" },
+				requestID,
+				payload: { amount: 30 }
+			});
 	});
 
 	it("concurrent with an order: what ran is rolled back, in the order backwards", async t => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import { Errors } from "moleculer";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure } from "../../../mixins/saga/errors.ts";
 import { onEachDatabase } from "../../support/databases.ts";
@@ -80,6 +81,45 @@ await onEachDatabase("Sagas in operation", databases => {
 		gate.resolve();
 		assert.deepEqual([(await one).isNew, (await other).isNew], [true, false]);
 		assert.equal((await other).status, "succeed");
+	});
+
+	it("R5: each try of the engine is one call, although the broker retries and caches", async t => {
+		let calls = 0;
+		const car = {
+			cache: true,
+			handler() {
+				if (++calls < 3) throw new Errors.MoleculerRetryableError("down", 500);
+				return null;
+			}
+		};
+		const { sagas, broker } = await testSagas(await sagaDatabase(t, databases), {
+			definitions: [trip],
+			actions: { ...actions(), "car.rent": car as never },
+			broker: { cacher: "Memory", metrics: true, retryPolicy: { enabled: true, retries: 5, delay: 1 } }
+		});
+		const tries = (outcome: string) => {
+			const metric = broker.metrics.getMetric("saga.step.tries.total");
+			const labels = { saga: "trip", step: "car", op: "action", outcome };
+			return (metric?.get(labels) as { value: number } | null)?.value ?? 0;
+		};
+		for (const [runs, gid] of ["g1", "g2"].entries()) {
+			assert.equal((await sagas.run(trip, { gid, payload: { who: "ann" }, wait: 5_000 })).status, "succeed");
+			assert.deepEqual([calls, tries("retry"), tries("succeed")], [3 + runs, 2, 1 + runs]);
+		}
+	});
+
+	it("R12: a saga that was put off is looked for when its pause is over, not at the next poll", async t => {
+		let calls = 0;
+		const flaky = () => {
+			if (++calls === 1) throw new Error("down");
+			return null;
+		};
+		const { sagas } = await testSagas(await sagaDatabase(t, databases), {
+			definitions: [trip],
+			actions: { ...actions(), "car.rent": flaky },
+			settings: { pollInterval: 3_600_000 }
+		});
+		assert.equal((await sagas.run(trip, { payload: { who: "ann" }, wait: 5_000 })).status, "succeed");
 	});
 
 	it("a coordinator goes on with what a process left that was stopped", async t => {

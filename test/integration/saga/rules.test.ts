@@ -255,6 +255,22 @@ await onEachDatabase("The engine", databases => {
 		assert.deepEqual([end?.status, end?.needsAttention], ["failed", false]);
 	});
 
+	it("R7: an action that is tried for ever asks for a person, one that a deadline or a limit ends does not", async t => {
+		const database = await sagaDatabase(t, databases);
+		const answers = { "hotel.book": fails(new Error("down")) };
+		const asksFor = async (gid: string, definition: typeof saga, settings = {}) => {
+			const { begin, engine, store } = testEngine(database, [definition], answers, {
+				...{ attentionAfter: 1, backoff: { base: 1e9, cap: 1e9 } },
+				...settings
+			});
+			await engine.drive(await begin(definition, gid));
+			return (await store.find(gid))?.needsAttention;
+		};
+		assert.equal(await asksFor("g1", saga), true);
+		assert.equal(await asksFor("g2", defineSaga({ ...about, steps: saga.steps, timeout: 60_000 })), false);
+		assert.equal(await asksFor("g3", saga, { maxAttempts: 3 }), false);
+	});
+
 	it("R7: a deadline rolls the saga back, without waiting for the end of a pause", async t => {
 		const timed = defineSaga({ ...about, steps: saga.steps, timeout: 300 });
 		const { begin, engine, finish } = testEngine(

@@ -27,6 +27,16 @@ describe("An action of a service with the DB mixin", () => {
 		await assert.rejects(broker.call("thing.get", { thing_id: 1, id: 1 }), typed(422, "VALIDATION_ERROR"));
 	});
 
+	it("leaves its parameters as they are, also to the actions that use the same object", async t => {
+		const params = { $$strict: true, thing_id: { type: "number", integer: true } };
+		const handler = (ctx: { params: object }) => ctx.params;
+		const { broker } = await start(t, { get: { params, handler }, archive: { params, handler } });
+		assert.deepEqual(params, { $$strict: true, thing_id: { type: "number", integer: true } });
+		const { params: kept } = definitionOf(broker, "thing.archive") as { params?: object };
+		assert.deepEqual(kept, params);
+		await assert.rejects(broker.call("thing.archive", { thing_id: 1, fields: "id" }), typed(422, "VALIDATION_ERROR"));
+	});
+
 	it("stays public unless it says otherwise", async t => {
 		const { broker } = await start(t, { get: () => "plain", list: { visibility: "published", handler: () => "own" } });
 		assert.deepEqual([await broker.call("thing.get"), await broker.call("thing.list")], ["plain", "own"]);

@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { describe, it, type TestContext } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { Coordinator } from "../../../mixins/saga/coordinator.ts";
+import type { SagaState } from "../../../mixins/saga/state.ts";
+
+const POLL_MS = 1_000;
+
+/** A coordinator over `waiting` due sagas, on a clock that a test moves. */
+function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5 } = {}) {
+	t.mock.timers.enable({ apis: ["setTimeout"] });
+	t.mock.method(performance, "now", () => clock);
+	t.mock.method(Math, "random", () => random);
+	let clock = 0;
+	const due = Array.from({ length: waiting }, (_, i) => ({ gid: `g${i}`, epoch: 1, late: 0 }));
+	const asked: number[] = [];
+	const driven: string[] = [];
+	const ends: (() => void)[] = [];
+	const coordinator = new Coordinator({
+		engine: {
+			claim: async ({ gid }) => ({ gid }) as SagaState,
+			drive({ gid }) {
+				driven.push(gid);
+				return new Promise(resolve => ends.push(resolve));
+			},
+			stop() {}
+		},
+		store: {
+			async due(_definitions, limit) {
+				asked.push(limit);
+				return due.splice(0, limit);
+			}
+		},
+		...{ definitions: [], options: { pollInterval: POLL_MS, batch }, onLate() {}, onError: assert.ifError },
+		around: (_saga, drive) => drive()
+	});
+	const pass = async (milliseconds: number) => {
+		clock += milliseconds;
+		t.mock.timers.tick(milliseconds);
+		await turn();
+	};
+	t.after(() => {
+		for (const end of ends) end();
+		return coordinator.stop();
+	});
+	return { coordinator, asked, driven, ends, pass };
+}
+
+describe("R12: a coordinator", () => {
+	for (const [random, pause] of [
+		[0, 750],
+		[0.5, 1_000],
+		[1, 1_250]
+	] as const)
+		it(`looks again ${pause} ms later where chance says ${random}: coordinators that began together drift apart`, async t => {
+			const { coordinator, asked, pass } = coordinated(t, { random });
+			coordinator.start();
+			await pass(0);
+			assert.equal(asked.length, 1, "the first look is at once");
+			await pass(pause - 1);
+			assert.equal(asked.length, 1);
+			await pass(1);
+			assert.equal(asked.length, 2);
+		});
+
+	it("looks as soon as a nudge says, and a later nudge puts that off no more", async t => {
+		const { coordinator, asked, pass } = coordinated(t);
+		coordinator.start();
+		await pass(0);
+		coordinator.nudge(100);
+		coordinator.nudge(400);
+		coordinator.nudge(5_000);
+		await pass(99);
+		assert.equal(asked.length, 1);
+		await pass(1);
+		assert.equal(asked.length, 2);
+	});
+
+	it("takes as many as it may drive at a time, longest due first, and the next as soon as one has ended", async t => {
+		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 5, batch: 3 });
+		coordinator.start();
+		await pass(0);
+		assert.deepEqual(driven, ["g0", "g1", "g2"]);
+		await pass(2 * POLL_MS);
+		assert.deepEqual(asked, [3], "it has no room, and asks for nothing");
+		ends.shift()?.();
+		await turn();
+		await pass(0);
+		assert.deepEqual(driven, ["g0", "g1", "g2", "g3"]);
+		assert.deepEqual(asked, [3, 1]);
+	});
+
+	it("does not ask again before it is time where the last look had room left", async t => {
+		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 2, batch: 3 });
+		coordinator.start();
+		await pass(0);
+		assert.deepEqual(driven, ["g0", "g1"]);
+		ends.shift()?.();
+		await turn();
+		await pass(POLL_MS - 1);
+		assert.deepEqual(asked, [3]);
+	});
+
+	it("looks no more once it was stopped", async t => {
+		const { coordinator, asked, pass } = coordinated(t);
+		coordinator.start();
+		await pass(0);
+		await coordinator.stop();
+		coordinator.nudge(0);
+		await pass(10 * POLL_MS);
+		assert.equal(asked.length, 1);
+	});
+});
