@@ -26,7 +26,9 @@ export class Balancer {
 	/** @throws what the last attempt threw, after ten seconds without an answer */
 	async send(method: string, path: string, options?: RequestOptions): Promise<Answer> {
 		for (const end = Date.now() + PATIENCE_MS; ; this.retries++) {
-			const client = this.#ready[this.#turn++ % this.#ready.length];
+			// With none ready all are tried, as Envoy does: a gateway that lacks one service still serves what needs others.
+			const pool = this.#ready.length > 0 ? this.#ready : this.#clients;
+			const client = pool[this.#turn++ % pool.length];
 			try {
 				if (client) return await client.send(method, path, options);
 			} catch (error) {
