@@ -1,5 +1,6 @@
 import type { BrokerOptions, ServiceBroker } from "moleculer";
 import { banner } from "./lib/banner.ts";
+import { cacherOf } from "./lib/cacher.ts";
 import { type Env, env, isEmbedded } from "./lib/env.ts";
 import { nodeName } from "./lib/node-name.ts";
 import { contextMiddleware } from "./lib/observability/current-context.ts";
@@ -34,6 +35,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		validator: new DiscreetValidator(),
+		cacher: cacherOf(env),
 		requestTimeout: REQUEST_DEADLINE,
 		circuitBreaker,
 		...traces,

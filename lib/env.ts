@@ -61,6 +61,11 @@ export const variables = {
 		"",
 		"Redis for what several api nodes share (rate limits); empty: memory of each node"
 	),
+	CACHE: oneOf(
+		["auto", "memory", "redis", "off"],
+		"auto",
+		"Where lists of notes are remembered: `auto` is Redis where REDIS_URL is set, memory in the embedded shape, else off; `memory` is right only where one process serves notes"
+	),
 	JWT_KEYS: signingKeys(
 		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
 	),
@@ -173,6 +178,8 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	if (env.JAEGER_SAMPLER !== "ratelimiting" && env.JAEGER_SAMPLE_RATE > 1)
 		problems.push("JAEGER_SAMPLE_RATE must be a number from 0 to 1");
 	if (!env.TLS_CERT_FILE !== !env.TLS_KEY_FILE) problems.push("TLS_CERT_FILE and TLS_KEY_FILE must be set together");
+
+	if (env.CACHE === "redis" && !env.REDIS_URL) problems.push("CACHE=redis needs REDIS_URL");
 
 	if (problems.length > 0)
 		throw new Error(`The environment is not valid:\n${problems.map(line => `  - ${line}`).join("\n")}`);

@@ -12,11 +12,13 @@ import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
 import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
 import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
+import { type Statements, statements } from "./db/prepared.ts";
 import { runInTransaction } from "./db/transaction.ts";
 import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
+export { type Statements, statements, type Value, type Written } from "./db/prepared.ts";
 export type { Statement, StatementEnd, StatementObserver } from "./db/statement.ts";
 
 /** Options of the mixin. */
@@ -49,6 +51,8 @@ export interface DbMethods<Models extends object = Record<string, ModelStatic<Mo
 	db: Sequelize;
 	/** The service's models by name, from `started` on. */
 	models: Models;
+	/** Prepared statements on the same connections, for what most requests need; from `started` on. */
+	statements: Statements;
 	/** Runs a function in a transaction, and again after a deadlock. See `runInTransaction`. */
 	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
 	/** Resolves when the database answers, else throws 503 `DATABASE_UNAVAILABLE`. */
@@ -126,6 +130,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 		await this.adapter.connect();
 		this.db = this.adapter.db;
 		this.models = this.adapter.models;
+		this.statements = statements(this.db);
 		await this.schema.afterConnected?.call(this);
 	},
 

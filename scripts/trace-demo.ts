@@ -8,8 +8,8 @@ import { JaegerCollector } from "./tracing/jaeger-collector.ts";
 import { printTree } from "./tracing/print-tree.ts";
 
 const NODES = { "user-1": "user", "note-1": "note", "points-1": "points", "api-1": "api" };
-/** HTTP, note.query, its two statements, user.mget, its statement. */
-const SPANS = 6;
+/** HTTP, note.create, its four statements, user.mget, its statement. */
+const SPANS = 8;
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-trace-"));
@@ -33,13 +33,11 @@ try {
 	const login = await fetch(`${api}/v1/user/login`, { method: "POST", headers: JSON_TYPE, body: credentials });
 	const { token } = (await login.json()) as { token: string };
 	const headers = { ...JSON_TYPE, Authorization: `Bearer ${token}` };
-	for (const title of ["first", "second", "third"])
-		await fetch(`${api}/v1/note`, { method: "POST", headers, body: JSON.stringify({ title, content: title }) });
-
-	const answer = await fetch(`${api}/v1/note/query?search_key=second`, { headers });
+	const body = JSON.stringify({ title: "A title", content: "Some content" });
+	const answer = await fetch(`${api}/v1/note`, { method: "POST", headers, body });
 	const id = answer.headers.get("X-Request-ID") ?? "";
 	const tree = await collector.trace(id, SPANS);
-	console.log(`\nGET /v1/note/query answered ${answer.status}, X-Request-ID ${id}\n\n${printTree(tree)}\n`);
+	console.log(`\nPOST /v1/note answered ${answer.status}, X-Request-ID ${id}\n\n${printTree(tree)}\n`);
 } finally {
 	await mesh.stop();
 	await collector.stop();

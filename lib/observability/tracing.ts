@@ -1,7 +1,9 @@
+import { createRequire } from "node:module";
 import type { BrokerOptions, Middleware, TracerOptions } from "moleculer";
 import type { Env } from "../env.ts";
-import { JaegerExporter } from "./jaeger-exporter.ts";
+import type { JaegerExporter } from "./jaeger-exporter.ts";
 import { inSample, newId } from "./trace-context.ts";
+import { spareUnsampled } from "./unsampled-span.ts";
 import { ZipkinExporter } from "./zipkin-exporter.ts";
 
 type TracingEnv = Pick<
@@ -47,6 +49,7 @@ export function tracing(
 				// Not an option: moleculer merges its list of five with ours place by place, and `data` stays.
 				broker.tracer.opts.errorFields = ["name", "code", "type"];
 				if (!byRate) broker.tracer.shouldSample = span => inSample(span.traceID, rate);
+				spareUnsampled(broker, byRate ? undefined : traceID => inSample(traceID, rate));
 			}
 		}
 	};
@@ -58,6 +61,11 @@ function exporterOf(env: TracingEnv, version: string): JaegerExporter | ZipkinEx
 	if (TRACE_EXPORTER === "zipkin" && baseURL) return new ZipkinExporter({ baseURL, defaultTags: tags });
 	if (TRACE_EXPORTER !== "jaeger" || !(endpoint || JAEGER_AGENT)) return undefined;
 
+	// Loaded where it is used: jaeger-client and thrift take 0.2 s of a start that exports nothing.
+	const exporters = createRequire(import.meta.url)("./jaeger-exporter.ts") as typeof import("./jaeger-exporter.ts");
 	const [host = "", port = JAEGER_BINARY_PORT] = JAEGER_AGENT.split(":");
-	return new JaegerExporter({ ...(endpoint ? { endpoint } : { host, port: Number(port) }), processTags: tags });
+	return new exporters.JaegerExporter({
+		...(endpoint ? { endpoint } : { host, port: Number(port) }),
+		processTags: tags
+	});
 }

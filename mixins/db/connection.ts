@@ -8,6 +8,7 @@ import { parseMysqlUrl } from "./mysql-url.ts";
 import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
 import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
 import { observeStatements, type StatementObserver } from "./statement.ts";
+import { shortenTransactions } from "./transaction.ts";
 
 /** How connections are made. Of several users of one URL, the first decides. */
 export interface ConnectionOptions {
@@ -42,6 +43,14 @@ interface Pool {
 	users: number;
 	close(): Promise<void>;
 }
+
+/**
+ * How rows are read from MySQL: by functions that the driver compiles, with Sequelize's results. Sequelize's own
+ * `typeCast` is called for each value of each row, makes mysql2 compile anew for each prepared statement
+ * (binary_parser.js writes it into the options that its cache compares), and its spelling of UTC, "+00:00", makes times
+ * go through text.
+ */
+const READING = { typeCast: true, timezone: "Z", dateStrings: ["DATE"] };
 
 const pools = new Map<string, Pool>();
 
@@ -92,6 +101,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 			ssl,
 			charset: "utf8mb4",
 			supportBigNumbers: true,
+			...READING,
 			connectTimeout: options.connectTimeout ?? 5_000,
 			// An update tells how many rows it matched, as SQLite does, not how many it made different.
 			flags: "FOUND_ROWS",
@@ -130,6 +140,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 function open(url: string, options: ConnectionOptions): Pool {
 	const pool = openPool(url, options);
 	if (options.onStatement) observeStatements(pool.sequelize, options.onStatement);
+	if (pool.sequelize.getDialect() === "mysql") shortenTransactions(pool.sequelize);
 	return pool;
 }
 

@@ -40,12 +40,20 @@ export function statementShape(sql: string, dialect: string): string {
 		.trim();
 }
 
+const observers = new WeakMap<Sequelize, StatementObserver>();
+
+/** Who sees the statements of a Sequelize instance. */
+export function observerOf(sequelize: Sequelize): StatementObserver | undefined {
+	return observers.get(sequelize);
+}
+
 /** Lets an observer see every statement of a Sequelize instance. */
 export function observeStatements(sequelize: Sequelize, observer: StatementObserver): void {
+	observers.set(sequelize, observer);
 	const dialect = sequelize.getDialect();
 	const query = sequelize.query.bind(sequelize) as (...args: unknown[]) => Promise<unknown>;
 	const observedQuery = async (...args: unknown[]) => {
-		const end = observer(statementOf(args[0], dialect));
+		const end = observer(statementOf(textOf(args[0]), dialect));
 		try {
 			const result = await query(...args);
 			end({ rows: rowsOf(result) });
@@ -58,14 +66,18 @@ export function observeStatements(sequelize: Sequelize, observer: StatementObser
 	Object.assign(sequelize, { query: observedQuery });
 }
 
-function statementOf(given: unknown, dialect: string): Statement {
-	const sql = typeof given === "string" ? given : String((given as { query: unknown }).query);
+/** What an observer is told of a statement. */
+export function statementOf(sql: string, dialect: string): Statement {
 	return {
 		dialect,
 		operation: (OPERATION.exec(sql)?.[1] ?? "").toUpperCase(),
 		table: TABLE.exec(sql)?.[1] ?? "",
 		shape: () => statementShape(sql, dialect)
 	};
+}
+
+function textOf(given: unknown): string {
+	return typeof given === "string" ? given : String((given as { query: unknown }).query);
 }
 
 /** Sequelize answers rows, one row, a number, or `[result, number]`, by the kind of query. */

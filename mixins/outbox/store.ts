@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { type Statements, statements } from "../db/prepared.ts";
 import { nowOf } from "./clock.ts";
 import { recordStreams, type StreamRecord } from "./streams.ts";
 
@@ -63,19 +64,22 @@ export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>)
 export class OutboxStore {
 	readonly #db: Sequelize;
 	readonly #transaction: RunTransaction;
+	readonly #statements: Statements;
 	readonly #now: string;
 
 	constructor(db: Sequelize, transaction: RunTransaction) {
 		this.#db = db;
+		this.#statements = statements(db);
 		this.#transaction = transaction;
 		this.#now = nowOf(db);
 	}
 
 	async insert(row: NewRow, transaction: Transaction): Promise<void> {
-		await this.#db.query(
+		await this.#statements.write(
 			`INSERT INTO outbox (msg_id, stream, subject, aggregate, version, payload, headers, created_at, attempts)
-			VALUES (:msg_id, :stream, :subject, :aggregate, :version, :payload, :headers, ${this.#now}, 0)`,
-			{ replacements: { ...row }, type: QueryTypes.INSERT, transaction }
+			VALUES (?, ?, ?, ?, ?, ?, ?, ${this.#now}, 0)`,
+			[row.msg_id, row.stream, row.subject, row.aggregate, row.version, row.payload, row.headers],
+			transaction
 		);
 	}
 

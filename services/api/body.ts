@@ -44,8 +44,11 @@ export function readBody(req: IncomingMessage, res: ServerResponse, next: (error
 
 /** What the body is said to be; undefined for anything that is not taken, such as another charset. */
 function kindOf({ headers }: Pick<IncomingMessage, "headers">): BodyKind | undefined {
+	const type = headers["content-type"];
+	// What nearly all requests say; reading it as a MIME type costs more than the rest of this file.
+	if (type === undefined || type === "application/json") return type && "json";
 	try {
-		const { essence, params } = new MIMEType(headers["content-type"] ?? "");
+		const { essence, params } = new MIMEType(type);
 		return /^utf-?8$/i.test(params.get("charset") ?? "utf-8") ? kinds[essence] : undefined;
 	} catch {
 		return undefined;

@@ -110,7 +110,7 @@ async function onAfterCall(
 
 /** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
 function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, next: (error?: unknown) => void): void {
-	const [route] = routesAt(req.parsedUrl);
+	const route = matchedRoute(req) ?? routesAt(req.parsedUrl)[0];
 	this.admission
 		.request(req, res, route)
 		.then(() => checkMediaType(req, routeOf(req, res)))
@@ -119,9 +119,9 @@ function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, ne
 
 /** The route of a request, also where moleculer-web would take another. @throws ROUTE_NOT_FOUND, METHOD_NOT_ALLOWED */
 function routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition {
-	const found = routesAt(req.parsedUrl);
-	const route = found.find(candidate => methodsOf([candidate]).includes(req.method as string));
+	const route = matchedRoute(req);
 	if (route) return route;
+	const found = routesAt(req.parsedUrl);
 	if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
 	res.setHeader("Allow", methodsOf(found).join(", "));
 	throw apiError("METHOD_NOT_ALLOWED");

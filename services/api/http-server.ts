@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from "node:http";
 import cors from "cors";
 import helmet from "helmet";
 import { newId } from "../../lib/observability/trace-context.ts";
@@ -34,13 +34,22 @@ export const HTTP_LIMITS: HttpLimits = {
 	maxConnections: 10_000
 };
 
-/** This API is for programs: nothing in an answer may load, run, frame or be framed, and no answer is kept. */
-const securityHeaders = helmet({
-	contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
-	referrerPolicy: { policy: "no-referrer" },
-	xFrameOptions: { action: "deny" },
-	crossOriginResourcePolicy: { policy: "same-origin" }
-});
+/**
+ * This API is for programs: nothing in an answer may load, run, frame or be framed, and no answer is kept. The headers
+ * are the same on every answer, so helmet is asked once.
+ */
+function securityHeaders(): Map<string, string> {
+	const answer = new ServerResponse(new IncomingMessage(undefined as never));
+	const secure = helmet({
+		contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+		referrerPolicy: { policy: "no-referrer" },
+		xFrameOptions: { action: "deny" },
+		crossOriginResourcePolicy: { policy: "same-origin" }
+	});
+	secure(answer.req, answer, () => {});
+	answer.setHeader("Cache-Control", "no-store");
+	return new Map(Object.entries(answer.getHeaders()).map(([name, value]) => [name, String(value)]));
+}
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key"];
@@ -59,12 +68,11 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 export function httpServer(handler: Handler, corsOrigins: readonly string[], limits: HttpLimits = HTTP_LIMITS): Server {
 	const { maxRequestsPerSocket, maxConnections, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
+	const headers = securityHeaders();
 	const listener: RequestListener = (req, res) => {
-		securityHeaders(req, res, () => {
-			res.setHeader("Cache-Control", "no-store");
-			if (req.headers.host === undefined && req.httpVersion === "1.1") refuseWithoutHost(res);
-			else allowOrigin(req, res, () => handler(req, res));
-		});
+		res.setHeaders(headers);
+		if (req.headers.host === undefined && req.httpVersion === "1.1") refuseWithoutHost(res);
+		else allowOrigin(req, res, () => handler(req, res));
 	};
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
 	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);

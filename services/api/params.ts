@@ -46,6 +46,7 @@ export function requestParams(route: Route, { path, query, body }: RequestParts)
  * @throws MALFORMED_ENCODING where the text is not percent-encoded UTF-8: reading on would put other characters in its place
  */
 export function urlencodedFields(text: string): Params {
+	if (text === "") return {};
 	try {
 		decodeURIComponent(text);
 	} catch {

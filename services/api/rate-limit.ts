@@ -1,5 +1,6 @@
 import type { ServerResponse } from "node:http";
-import { Redis, type RedisOptions } from "ioredis";
+import { createRequire } from "node:module";
+import type { Redis, RedisOptions } from "ioredis";
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
 import { apiError } from "./api.contract.ts";
 
@@ -115,6 +116,8 @@ export function refuseBeyond({ allowed, seconds }: Count, res: ServerResponse): 
 }
 
 function connect({ url, ...options }: RedisOptions & { url: string }, events: LimitEvents): Redis {
+	// Loaded where it is used: a process without Redis starts earlier.
+	const { Redis } = createRequire(import.meta.url)("ioredis") as typeof import("ioredis");
 	const redis = new Redis(url, {
 		...options,
 		enableOfflineQueue: false,

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { splitUrl } from "./request.ts";
-import { methodsOf, type RouteDefinition, serviceOf } from "./route.ts";
+import { type RouteDefinition, serviceOf } from "./route.ts";
 import { docsRoutes, ownRoutes } from "./routes/api.routes.ts";
 import { auditRoutes } from "./routes/audit.routes.ts";
 import { letterRoutes } from "./routes/letter.routes.ts";
@@ -24,17 +24,24 @@ export const routes: readonly RouteDefinition[] = [...ownRoutes(neighbours), ...
 /** All that is served, the documentation's page included. */
 export const allRoutes: readonly RouteDefinition[] = [...routes, ...docsRoutes];
 
+const byPath = Map.groupBy(allRoutes, route => route.path);
+const withParameters = Array.from(byPath, ([path, found]) => ({ parts: path.split("/"), found })).filter(({ parts }) =>
+	parts.some(part => part.startsWith(":"))
+);
+
 /** The routes of a path, none for an unknown one. A path without parameters goes before one with them. */
-export function routesAt(path: string): RouteDefinition[] {
-	const asked = path.replace(/(.)\/$/, "$1").split("/");
-	const matches = (pattern: string) => {
-		const parts = pattern.split("/");
-		return (
-			parts.length === asked.length && parts.every((part, i) => part === asked[i] || (part.startsWith(":") && asked[i]))
-		);
-	};
-	const exact = allRoutes.filter(route => route.path === asked.join("/"));
-	return exact.length > 0 ? exact : allRoutes.filter(route => matches(route.path));
+export function routesAt(path: string): readonly RouteDefinition[] {
+	const asked = path.replace(/(.)\/$/, "$1");
+	const exact = byPath.get(asked);
+	if (exact) return exact;
+	const given = asked.split("/");
+	return withParameters
+		.filter(
+			({ parts }) =>
+				parts.length === given.length &&
+				parts.every((part, i) => part === given[i] || (part.startsWith(":") && given[i]))
+		)
+		.flatMap(({ found }) => found);
 }
 
 const matched = new WeakMap<object, RouteDefinition | undefined>();
@@ -45,7 +52,7 @@ export function matchedRoute(req: IncomingMessage): RouteDefinition | undefined 
 		const found = routesAt(splitUrl(req).path);
 		matched.set(
 			req,
-			found.find(route => methodsOf([route]).includes(req.method ?? ""))
+			found.find(({ method }) => method === req.method || (method === "GET" && req.method === "HEAD"))
 		);
 	}
 	return matched.get(req);

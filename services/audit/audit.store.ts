@@ -7,6 +7,7 @@ import {
 	type Transaction,
 	type WhereOptions
 } from "sequelize";
+import { statements } from "../../mixins/db.mixin.ts";
 import type { AuditEntryCreation, AuditEntryRow } from "../../models/audit-entry.model.ts";
 import type { AuditHeadRow } from "../../models/audit-head.model.ts";
 import { appended, type ChainedEntry, type ChainedFact, type ChainHead, GENESIS, type Place } from "./audit.domain.ts";
@@ -38,8 +39,13 @@ class SequenceReusedError extends Error {
 
 /** The log: entries are appended, never changed, never deleted. */
 export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: AuditHeadTable) {
+	const { select, write } = statements(db);
+	// SQLite has locked the whole file by then.
+	const locked = db.getDialect() === "mysql" ? "FOR UPDATE" : "";
+
 	const headOf = async (source: string, transaction: Transaction): Promise<ChainHead> => {
-		const row = await heads.findByPk(source, { transaction, lock: transaction.LOCK.UPDATE, raw: true });
+		const sql = `SELECT position, hash, max_sequence FROM audit_heads WHERE source = ? ${locked}`;
+		const [row] = await select<AuditHeadRow>(sql, [source], transaction);
 		if (row) return head(row);
 		await heads.create({ source, ...GENESIS }, { transaction });
 		return GENESIS;
@@ -54,19 +60,31 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			const { source, sequence, event_id } = fact;
 			// The head's lock comes first: after it, nobody else appends to this chain.
 			const last = await headOf(source, transaction);
-			const known = await entries.findOne({
-				attributes: ["event_id"],
-				where: { source, sequence },
-				transaction,
-				raw: true
-			});
+			const [known] = await select<AuditEntryRow>(
+				"SELECT event_id FROM audit_entries WHERE source = ? AND sequence = ?",
+				[source, sequence],
+				transaction
+			);
 			if (known?.event_id === event_id) return false;
 			if (known) throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
 
 			const next = appended(last, fact);
-			const { position, hash } = next;
-			await entries.create({ ...fact, position, hash }, { transaction });
-			await heads.update(next, { where: { source }, transaction });
+			const { position, hash, max_sequence } = next;
+			const { time, user_id, action, object_type, object_id, outcome, error, request_id, trace_id, details } = fact;
+			await write(
+				`INSERT INTO audit_entries (source, position, sequence, event_id, time, user_id, action, object_type, object_id,
+					outcome, error, request_id, trace_id, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				[
+					...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
+					...[outcome, error, request_id, trace_id, details, hash]
+				],
+				transaction
+			);
+			await write(
+				"UPDATE audit_heads SET position = ?, hash = ?, max_sequence = ? WHERE source = ?",
+				[position, hash, max_sequence, source],
+				transaction
+			);
 			return true;
 		},
 

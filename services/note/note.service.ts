@@ -1,9 +1,8 @@
 import type { Context, ServiceSchema } from "moleculer";
-import { call } from "../../lib/call.ts";
 import { databaseUrl, env } from "../../lib/env.ts";
-import { fieldError, isFault } from "../../lib/errors.ts";
+import { fieldError } from "../../lib/errors.ts";
 import { idempotencyKeyOf, identityOf, type Meta } from "../../lib/identity.ts";
-import { count, register } from "../../lib/observability/instruments.ts";
+import { register } from "../../lib/observability/instruments.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, platform } from "../../lib/streams.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
@@ -12,20 +11,20 @@ import { type EventsMethods, EventsMixin } from "../../mixins/events.mixin.ts";
 import { type IdempotencyMethods, IdempotencyMixin } from "../../mixins/idempotency.mixin.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import { noteModel } from "../../models/note.model.ts";
+import { type AuthorsOf, authorDirectory, FALLBACKS } from "./note.authors.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
-import { type Author, cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
-import { type NoteStore, type NoteTable, noteStore } from "./note.store.ts";
+import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
+import { type NoteLists, noteLists } from "./note.lists.ts";
+import { type NoteStore, noteStore } from "./note.store.ts";
 
-interface NoteMethods extends DbMethods<{ note: NoteTable }>, EventsMethods, IdempotencyMethods {
-	authorsOf(ctx: Context, userIds: readonly number[]): Promise<Map<number, Author>>;
-}
+interface NoteMethods extends DbMethods, EventsMethods, IdempotencyMethods {}
 
 interface NoteVars {
+	authorsOf: AuthorsOf;
+	lists: NoteLists;
 	notes: NoteStore;
 }
-
-const FALLBACKS = "policy.fallbacks.total";
 
 const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	name: "note",
@@ -61,6 +60,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 						),
 					created => (created.repeated ? null : { id: created.result.note_id })
 				);
+				await this.lists.changed(id);
 				return result;
 			}
 		},
@@ -76,23 +76,22 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 				if (cursor && ctx.params.offset !== undefined)
 					throw fieldError("offset", "cursorOrOffset", "The 'offset' field excludes the 'cursor' field.");
 
-				// One row more than asked for tells whether there is a next page.
-				const { total, rows } = await this.notes.page(identityOf(ctx).id, search_key, {
-					before,
-					offset,
-					limit: limit + 1
+				const { id } = identityOf(ctx);
+				return this.lists.page(id, { search_key, before, offset, limit }, async () => {
+					// One row more than asked for tells whether there is a next page.
+					const { total, rows } = await this.notes.page(id, search_key, { before, offset, limit: limit + 1 });
+					const page = rows.slice(0, limit);
+					const authors = await this.authorsOf(
+						ctx,
+						page.map(note => note.user_id)
+					);
+					const last = rows.length > limit ? page.at(-1) : undefined;
+					return {
+						total,
+						notes: page.map(note => present(note, authors.get(note.user_id))),
+						next_cursor: last ? cursorAfter(last) : null
+					};
 				});
-				const page = rows.slice(0, limit);
-				const authors = await this.authorsOf(
-					ctx,
-					page.map(note => note.user_id)
-				);
-				const last = rows.length > limit ? page.at(-1) : undefined;
-				return {
-					total,
-					notes: page.map(note => present(note, authors.get(note.user_id))),
-					next_cursor: last ? cursorAfter(last) : null
-				};
 			}
 		},
 
@@ -139,6 +138,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: found.version });
 					return found;
 				});
+				await this.lists.changed(id);
 				return present(note, authors.get(id));
 			}
 		},
@@ -153,28 +153,15 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 					const removed = await this.notes.remove(id, ctx.params.note_id, transaction);
 					if (!removed) throw noteError("NOTE_NOT_FOUND");
 				});
+				await this.lists.changed(id);
 				return null;
 			}
 		}
 	},
 
-	methods: {
-		/** The authors of notes, by one call whatever the number of notes. Without the user service notes have no names. */
-		async authorsOf(ctx: Context, userIds: readonly number[]) {
-			const user_ids = [...new Set(userIds)];
-			if (user_ids.length === 0) return new Map();
-			try {
-				const users = await call(ctx, "user.mget", { user_ids });
-				return new Map(users.map(user => [user.user_id, user]));
-			} catch (error) {
-				if (!isFault(error)) throw error;
-				count(this.broker, FALLBACKS, { action: "user.mget" });
-				return new Map();
-			}
-		}
-	},
-
 	created() {
+		this.authorsOf = authorDirectory();
+		this.lists = noteLists(this.broker.cacher, error => this.logger.warn("Lists can not be remembered", error));
 		register(this.broker, [
 			{
 				...{ type: "counter", name: FALLBACKS, labelNames: ["action"], known: [{ action: "user.mget" }] },
@@ -184,7 +171,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	},
 
 	started() {
-		this.notes = noteStore(this.models.note);
+		this.notes = noteStore(this.statements);
 	}
 };
 

@@ -1,22 +1,7 @@
-import {
-	col,
-	fn,
-	literal,
-	type Model,
-	type ModelStatic,
-	Op,
-	type Sequelize,
-	type Transaction,
-	type WhereOptions,
-	where
-} from "sequelize";
-import type { NoteCreation, NoteRow } from "../../models/note.model.ts";
+import type { Transaction } from "sequelize";
+import type { Statements } from "../../mixins/db.mixin.ts";
 import { fold, type StoredNote, writtenTexts } from "./note.domain.ts";
 
-const ATTRIBUTES = ["id", "user_id", "title", "content", "version", "created_at", "updated_at"];
-
-/** The table; rows are read `raw`, so they are plain objects. */
-export type NoteTable = ModelStatic<Model<NoteRow, NoteCreation> & NoteRow>;
 export type NoteStore = ReturnType<typeof noteStore>;
 
 interface Page {
@@ -26,53 +11,63 @@ interface Page {
 	limit: number;
 }
 
-/** The note table as plain objects. Every function but `findMany` is bound to one user's notes; deleted notes do not exist. */
-export function noteStore(notes: NoteTable) {
-	const ownedBy = (userId: number) => ({ user_id: userId, deleted_at: null });
+/** A row as the driver gives it: SQLite keeps times as text. */
+type Row = Omit<StoredNote, "created_at" | "updated_at"> & Record<"created_at" | "updated_at", Date | string>;
 
+const COLUMNS = "id, user_id, title, content, version, created_at, updated_at";
+/** Bound to one user's notes; deleted notes do not exist. */
+const OWN = "user_id = ? AND deleted_at IS NULL";
+/** INSTR on the folded copies: the key is literal text on every database, with no pattern characters to escape. */
+const CONTAINING = "AND (INSTR(title_folded, ?) > 0 OR INSTR(content_folded, ?) > 0)";
+
+/** The statements of the note table. Every function but `findMany` is bound to one user's notes. */
+export function noteStore({ select, write }: Statements) {
 	return {
 		async insert(
 			userId: number,
 			texts: { title: string; content: string },
 			transaction: Transaction
 		): Promise<StoredNote> {
-			const { title_folded, content_folded } = writtenTexts(texts) as Required<ReturnType<typeof writtenTexts>>;
-			const note = await notes.create({ user_id: userId, ...texts, title_folded, content_folded }, { transaction });
-			return note.get({ plain: true });
+			const now = new Date();
+			const note = { user_id: userId, ...texts, version: 1, created_at: now, updated_at: now };
+			const { id } = await write(
+				`INSERT INTO notes (user_id, title, title_folded, content, content_folded, version, created_at, updated_at)
+				VALUES (?, ?, ?, ?, ?, 1, ?, ?)`,
+				[userId, texts.title, fold(texts.title), texts.content, fold(texts.content), now, now],
+				transaction
+			);
+			return { id, ...note };
 		},
 
 		async find(userId: number, id: number, transaction?: Transaction): Promise<StoredNote | null> {
-			const where = { id, ...ownedBy(userId) };
-			const row = await notes.findOne({
-				attributes: ATTRIBUTES,
-				where,
-				raw: true,
-				...(transaction && { transaction })
-			});
-			return row && stored(row);
+			const sql = `SELECT ${COLUMNS} FROM notes WHERE id = ? AND ${OWN}`;
+			const [row] = await select<Row>(sql, [id, userId], transaction);
+			return row ? stored(row) : null;
 		},
 
 		async findMany(ids: readonly number[]): Promise<StoredNote[]> {
-			const rows = await notes.findAll({
-				attributes: ATTRIBUTES,
-				where: { id: [...ids], deleted_at: null },
-				order: ["id"],
-				raw: true
-			});
-			return rows.map(stored);
+			const places = ids.map(() => "?").join(", ");
+			const sql = `SELECT ${COLUMNS} FROM notes WHERE id IN (${places}) AND deleted_at IS NULL ORDER BY id`;
+			return (await select<Row>(sql, ids)).map(stored);
 		},
 
 		/** The notes that contain `searchKey` literally, newest first, and how many there are in all. */
 		async page(userId: number, searchKey: string | undefined, { before, offset, limit }: Page) {
-			const matching: WhereOptions = searchKey
-				? { ...ownedBy(userId), [Op.or]: containing(notes, searchKey) }
-				: ownedBy(userId);
-			const older: WhereOptions = before ? { [Op.and]: [matching, { id: { [Op.lt]: before } }] } : matching;
-			const [total, rows] = await Promise.all([
-				notes.count({ where: matching }),
-				notes.findAll({ attributes: ATTRIBUTES, where: older, order: [["id", "DESC"]], offset, limit, raw: true })
-			]);
-			return { total, rows: rows.map(stored) };
+			const key = searchKey === undefined ? [] : Array<string>(2).fill(fold(searchKey));
+			const matching = searchKey === undefined ? OWN : `${OWN} ${CONTAINING}`;
+			const count = `SELECT COUNT(*) FROM notes WHERE ${matching}`;
+			// One round trip for both; the database counts once, on the index.
+			const rows = await select<Row & { total: number }>(
+				`SELECT ${COLUMNS}, (${count}) AS total FROM notes
+				WHERE ${matching} ${before ? "AND id < ?" : ""} ORDER BY id DESC LIMIT ? OFFSET ?`,
+				[userId, ...key, userId, ...key, ...(before ? [before] : []), limit, offset]
+			);
+			const [first] = rows;
+			if (first) return { total: first.total, rows: rows.map(stored) };
+			// Beyond the end of the list there is no row that could carry the number.
+			const [counted] =
+				before || offset > 0 ? await select<{ total: number }>(`SELECT (${count}) AS total`, [userId, ...key]) : [];
+			return { total: counted?.total ?? 0, rows: [] };
 		},
 
 		/** Changes a note in one statement. @returns whether a note of that user (and that version, where given) was there */
@@ -83,30 +78,30 @@ export function noteStore(notes: NoteTable) {
 			version: number | undefined,
 			transaction: Transaction
 		): Promise<boolean> {
-			const [changed] = await notes.update(
-				{ ...writtenTexts(texts), version: literal("version + 1") },
-				{ where: { id, ...ownedBy(userId), ...(version !== undefined && { version }) }, transaction }
+			const written = Object.entries(writtenTexts(texts));
+			const set = [...written.map(([column]) => `${column} = ?`), "version = version + 1", "updated_at = ?"].join(", ");
+			const { rows } = await write(
+				`UPDATE notes SET ${set} WHERE id = ? AND ${OWN} ${version === undefined ? "" : "AND version = ?"}`,
+				[...written.map(([, text]) => text), new Date(), id, userId, ...(version === undefined ? [] : [version])],
+				transaction
 			);
-			return changed === 1;
+			return rows === 1;
 		},
 
 		/** Marks a note as deleted. @returns whether it was there */
 		async remove(userId: number, id: number, transaction: Transaction): Promise<boolean> {
-			const where = { id, ...ownedBy(userId) };
-			const [changed] = await notes.update({ deleted_at: new Date() }, { where, transaction });
-			return changed === 1;
+			const now = new Date();
+			const sql = `UPDATE notes SET deleted_at = ?, updated_at = ? WHERE id = ? AND ${OWN}`;
+			const { rows } = await write(sql, [now, now, id, userId], transaction);
+			return rows === 1;
 		}
 	};
 }
 
-/** Sequelize reads raw rows as the driver gives them, and SQLite keeps times as text. */
-function stored(row: StoredNote): StoredNote {
-	return { ...row, created_at: new Date(row.created_at), updated_at: new Date(row.updated_at) };
-}
-
-/** INSTR on the folded copies: the key is literal text on every database, with no pattern characters to escape. */
-function containing(notes: NoteTable, searchKey: string) {
-	// A plain argument of fn() comes out with every "$" doubled.
-	const key = literal((notes.sequelize as Sequelize).escape(fold(searchKey)));
-	return ["title_folded", "content_folded"].map(column => where(fn("INSTR", col(column), key), Op.gt, 0));
+function stored({ id, user_id, title, content, version, created_at, updated_at }: Row): StoredNote {
+	return {
+		...{ id, user_id, title, content, version },
+		created_at: new Date(created_at),
+		updated_at: new Date(updated_at)
+	};
 }

@@ -91,10 +91,11 @@ export async function startNode(
 	t: Ends,
 	{ broker }: App,
 	nodeID: string,
-	names: readonly ("api" | "user" | "note")[]
+	names: readonly ("api" | "user" | "note")[],
+	own: BrokerOptions = {}
 ): Promise<ServiceBroker> {
 	const { namespace, transporter, requestTimeout } = broker.options;
-	const node = new ServiceBroker(quiet({ namespace, transporter, requestTimeout, nodeID } as BrokerOptions));
+	const node = new ServiceBroker(quiet({ namespace, transporter, requestTimeout, nodeID, ...own } as BrokerOptions));
 	for (const name of names) node.createService(await realService(name));
 	await node.start();
 	t.after(() => node.stop());

@@ -70,7 +70,8 @@ export class LocalStore {
 		const { stream, subject, id, headers, data } = message;
 		return this.#transaction(() => {
 			const known = this.#get<{ seq: number }>(
-				"SELECT seq FROM message WHERE stream = ? AND msg_id = ? AND time >= ?",
+				// Left to itself, SQLite takes the index on the time and looks at every message since then.
+				"SELECT seq FROM message INDEXED BY message_msg_id WHERE stream = ? AND msg_id = ? AND time >= ?",
 				...[stream, id, since]
 			);
 			if (known) return { seq: known.seq, duplicate: true };
@@ -170,6 +171,15 @@ export class LocalStore {
 				...[stream, consumer]
 			) ?? { waiting: 0, pending: 0 }
 		);
+	}
+
+	/** How many messages were handed out and are not acknowledged. */
+	pending(stream: string, consumer: string): number {
+		const row = this.#get<{ pending: number }>(
+			"SELECT COUNT(*) AS pending FROM pending WHERE stream = ? AND consumer = ?",
+			...[stream, consumer]
+		);
+		return row?.pending ?? 0;
 	}
 
 	#transaction<T>(work: () => T): T {

@@ -58,7 +58,7 @@ export class LocalSubscription implements Subscription {
 		const { store, definition, accept } = this.#options;
 		const { stream, name, subject, maxAckPending } = settled(definition);
 		const now = Date.now();
-		const full = store.consumerState(stream, name).pending >= maxAckPending && (store.nextDue(stream, name) ?? 0) > now;
+		const full = store.pending(stream, name) >= maxAckPending && (store.nextDue(stream, name) ?? 0) > now;
 		const taken = full ? undefined : store.take(stream, name, now, now + this.#ackWait);
 		if (!taken) {
 			const due = store.nextDue(stream, name) ?? Number.POSITIVE_INFINITY;

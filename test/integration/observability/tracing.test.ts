@@ -55,22 +55,23 @@ describe("Traces of a mesh: each service in a process of its own", { skip: serve
 	it("go from the HTTP request over every call to every statement, under the id that the answer names", async () => {
 		const { token, refresh_token, username } = await client.newUser("tracy", PASSWORD);
 		secrets.push(PASSWORD, token, refresh_token);
-		await client.send("POST", "/v1/note", { token, json: { title: TEXT, content: TEXT } });
-		const answer = await client.send("GET", `/v1/note/query?search_key=${TEXT}&limit=5`, { token });
-		const root = await collector.trace(String(answer.headers["x-request-id"]), 6);
+		const answer = await client.send("POST", "/v1/note", { token, json: { title: TEXT, content: TEXT } });
+		const root = await collector.trace(String(answer.headers["x-request-id"]), 8);
 
 		assert.deepEqual(outline(root), [
-			"GET /v1/note/query (api on api-1)",
-			"  action 'note.query' (note on note-1)",
-			"    SELECT notes (note on note-1)",
-			"    SELECT notes (note on note-1)",
+			"POST /v1/note (api on api-1)",
+			"  action 'note.create' (note on note-1)",
+			"    COMMIT (note on note-1)",
+			"    INSERT notes (note on note-1)",
+			"    INSERT outbox (note on note-1)",
+			"    START (note on note-1)",
 			"    action 'user.mget' (user on user-1)",
 			"      SELECT users (user on user-1)"
 		]);
 		assert.equal(root.parentId, undefined);
 		assert.deepEqual(
 			[root.tags["http.method"], root.tags["http.route"], root.tags["http.status_code"], root.tags["span.kind"]],
-			["GET", "/v1/note/query", 200, "server"]
+			["POST", "/v1/note", 201, "server"]
 		);
 		const [statement] = flat(root).filter(span => span.name === "SELECT users");
 		assert.deepEqual(
@@ -151,14 +152,14 @@ describe("npm run trace:demo", { skip: servers.skip }, () => {
 		const demo = spawnNode({ args: ["scripts/trace-demo.ts"] });
 		const { code } = await demo.exited;
 		assert.equal(code, 0, demo.output);
-		const names = demo.lines.slice(demo.lines.findIndex(line => /^GET .* answered 200/.test(line)) + 2);
+		const names = demo.lines.slice(demo.lines.findIndex(line => /^POST .* answered 201/.test(line)) + 2);
 		assert.deepEqual(
 			names.filter(Boolean).map(line => line.split(/ {2,}(?=[a-z]+-\d)/)[0]),
 			[
-				"GET /v1/note/query",
-				"  action 'note.query'",
-				...["    SELECT notes", "    SELECT notes", "    action 'user.mget'"],
-				"      SELECT users"
+				"POST /v1/note",
+				"  action 'note.create'",
+				...["    action 'user.mget'", "      SELECT users"],
+				...["    START", "    INSERT notes", "    INSERT outbox", "    COMMIT"]
 			]
 		);
 	});

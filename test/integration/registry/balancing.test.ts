@@ -154,6 +154,19 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		assert.deepEqual(await shares(caller, 10), { far: 10 });
 	});
 
+	it("with leastBusy gives a node nothing new while it owes more answers than another, and its share otherwise", async context => {
+		const { caller } = await start(
+			context,
+			{ leastBusy: true },
+			{ one: { weight: 1 }, two: { weight: 1 }, none: { weight: 0 } }
+		);
+		assert.deepEqual(await shares(caller, 40), { one: 20, two: 20 });
+		const slow = caller.call<string, object>("greeter.wait", { time: 1000 });
+		const others = await shares(caller, 20);
+		assert.deepEqual(others, { [(await slow) === "one" ? "two" : "one"]: 20 });
+		assert.deepEqual(await shares(caller, 40), { one: 20, two: 20 });
+	});
+
 	it("shows members and changes weights in the REPL", async context => {
 		const { caller, nodes, keys } = await start(context, {}, { one: { weight: 1 }, two: { weight: 1 } });
 		const printed = context.mock.method(console, "log", () => {});

@@ -1,0 +1,45 @@
+import { type BrokerOptions, Cachers } from "moleculer";
+import { type Env, isEmbedded } from "./env.ts";
+import { redisOptions } from "./server-options.ts";
+
+/** Entries that a process keeps at most; of Redis, `maxmemory` decides. */
+const MOST = 10_000;
+/** A Redis that hangs must not hold a request for longer than the database would. */
+const TIMEOUT_MS = 250;
+
+type ChosenCacher = NonNullable<BrokerOptions["cacher"]>;
+
+/** moleculer waits for a farewell of Redis at the end, which does not come when Redis is away. */
+class RedisCacher extends Cachers.Redis {
+	override close(): Promise<void> {
+		this.client.disconnect();
+		return Promise.resolve();
+	}
+}
+
+/**
+ * moleculer's cacher as `CACHE` asks for it: "auto" is Redis where there is one, memory where no other process has the
+ * same data, and none elsewhere, since a memory of its own would not learn what another node has written.
+ */
+export function cacherOf(env: Env): ChosenCacher | null {
+	const alone = isEmbedded(env) && !env.NATS_URL;
+	const chosen = env.CACHE === "auto" ? (env.REDIS_URL ? "redis" : alone ? "memory" : "off") : env.CACHE;
+	if (chosen === "off") return null;
+	if (chosen === "memory") return new Cachers.MemoryLRU({ max: MOST });
+
+	const { url, ...options } = redisOptions(env);
+	const redis = new URL(url);
+	return new RedisCacher({
+		redis: {
+			...options,
+			host: redis.hostname,
+			port: Number(redis.port || 6379),
+			...(redis.username && { username: decodeURIComponent(redis.username) }),
+			...(redis.password && { password: decodeURIComponent(redis.password) }),
+			db: Number(redis.pathname.slice(1) || 0),
+			enableOfflineQueue: false,
+			maxRetriesPerRequest: 1,
+			commandTimeout: TIMEOUT_MS
+		}
+	});
+}

@@ -1,0 +1,130 @@
+import type { Connection, QueryError } from "mysql2";
+import type { Sequelize, Transaction } from "sequelize";
+import { observerOf, type Statement, statementOf } from "./statement.ts";
+
+/** A value of a placeholder; a Date is stored as Sequelize stores it. */
+export type Value = string | number | null | Date;
+
+/** What a statement that writes did. */
+export interface Written {
+	/** How many rows it found. */
+	rows: number;
+	/** The id that the database gave to the row that it inserted. */
+	id: number;
+}
+
+/**
+ * Statements on Sequelize's own connections and in its transactions, prepared once per connection, without its query
+ * builder and models: for the few statements that most requests need. `?` stands for a value. They are observed, and
+ * they fail, as Sequelize's own do.
+ */
+export interface Statements {
+	select<Row extends object>(sql: string, values: readonly Value[], transaction?: Transaction): Promise<Row[]>;
+	write(sql: string, values: readonly Value[], transaction?: Transaction): Promise<Written>;
+	/** A statement that can not be prepared and has no values; MySQL only. */
+	control(sql: string, transaction: Transaction): Promise<Written>;
+}
+
+/** What Sequelize's types leave out. */
+interface Internals {
+	options: { logging?: false | ((sql: string) => void) };
+	connectionManager: { getConnection(): Promise<unknown>; releaseConnection(connection: unknown): void };
+	dialect: {
+		Query: new (
+			connection: unknown,
+			sequelize: unknown,
+			options: object
+		) => { formatError(error: unknown, stack?: string): Error };
+	};
+}
+
+/** A connection of `sqlite-module.ts`. */
+interface SqliteConnection {
+	all(sql: string, values: unknown[], callback: (error: unknown, rows: object[]) => void): void;
+	run(
+		sql: string,
+		values: unknown[],
+		callback: (this: { lastID: number; changes: number }, error: unknown) => void
+	): void;
+}
+
+/** Runs one statement on one connection; resolves to rows or to what was written. */
+type Run = (connection: never, sql: string, values: readonly Value[]) => Promise<object[] | Written>;
+
+/** Makes the {@link Statements} of a Sequelize instance. */
+export function statements(db: Sequelize): Statements {
+	const { connectionManager, dialect, options } = db as unknown as Internals;
+	const run: Run = db.getDialect() === "sqlite" ? runOnSqlite : runOnMysql;
+	const observer = observerOf(db);
+	/** Texts without values are few. */
+	const seen = new Map<string, Statement>();
+
+	function described(sql: string): Statement {
+		const statement = seen.get(sql) ?? statementOf(sql, db.getDialect());
+		seen.set(sql, statement);
+		return statement;
+	}
+
+	async function execute(sql: string, values: readonly Value[], transaction?: Transaction, how = run) {
+		if (options.logging) options.logging(sql);
+		const end = observer?.(described(sql));
+		const { connection: own, finished } = (transaction ?? {}) as { connection?: unknown; finished?: string };
+		if (finished) throw new Error(`The transaction has ended (${finished}), and its connection is somebody else's`);
+		let connection = own;
+		try {
+			connection ??= await connectionManager.getConnection();
+			const result = await how(connection as never, sql, values);
+			end?.({ rows: Array.isArray(result) ? result.length : result.rows });
+			return result;
+		} catch (error) {
+			const failure = connection ? new dialect.Query(connection, db, {}).formatError(error) : error;
+			end?.({ error: failure });
+			throw failure;
+		} finally {
+			if (connection && !own) connectionManager.releaseConnection(connection);
+		}
+	}
+
+	return {
+		select: (sql, values, transaction) => execute(sql, values, transaction) as Promise<never[]>,
+		write: (sql, values, transaction) => execute(sql, values, transaction) as Promise<Written>,
+		control: (sql, transaction) => execute(sql, [], transaction, controlMysql) as Promise<Written>
+	};
+}
+
+function runOnMysql(connection: Connection, sql: string, values: readonly Value[]): Promise<object[] | Written> {
+	return new Promise((resolve, reject) => {
+		connection.execute(sql, [...values], (error: QueryError | null, result: unknown) => {
+			if (error) reject(error);
+			else if (Array.isArray(result)) resolve(result);
+			else {
+				const { affectedRows, insertId } = result as { affectedRows: number; insertId: number };
+				resolve({ rows: affectedRows, id: insertId });
+			}
+		});
+	});
+}
+
+function controlMysql(connection: Connection, sql: string): Promise<Written> {
+	return new Promise((resolve, reject) => {
+		connection.query(sql, error => (error ? reject(error) : resolve({ rows: 0, id: 0 })));
+	});
+}
+
+function runOnSqlite(connection: SqliteConnection, sql: string, values: readonly Value[]): Promise<object[] | Written> {
+	const bound = values.map(value => (value instanceof Date ? sqliteTime(value) : value));
+	return new Promise((resolve, reject) => {
+		if (/^\s*(?:SELECT|WITH)\b/i.test(sql))
+			connection.all(sql, bound, (error, rows) => (error ? reject(error) : resolve(rows)));
+		else
+			connection.run(sql, bound, function (error) {
+				if (error) reject(error);
+				else resolve({ rows: this.changes, id: this.lastID });
+			});
+	});
+}
+
+/** A time as Sequelize writes it into SQLite, which has no type for it. */
+function sqliteTime(time: Date): string {
+	return time.toISOString().replace("T", " ").replace("Z", " +00:00");
+}
