@@ -3,6 +3,7 @@ import type { BrokerOptions, Middleware, TracerOptions } from "moleculer";
 import type { Env } from "../env.ts";
 import type { JaegerExporter } from "./jaeger-exporter.ts";
 import { inSample, newId } from "./trace-context.ts";
+import { spareUnsampled } from "./unsampled-span.ts";
 import { ZipkinExporter } from "./zipkin-exporter.ts";
 
 type TracingEnv = Pick<
@@ -48,6 +49,7 @@ export function tracing(
 				// Not an option: moleculer merges its list of five with ours place by place, and `data` stays.
 				broker.tracer.opts.errorFields = ["name", "code", "type"];
 				if (!byRate) broker.tracer.shouldSample = span => inSample(span.traceID, rate);
+				spareUnsampled(broker, byRate ? undefined : traceID => inSample(traceID, rate));
 			}
 		}
 	};

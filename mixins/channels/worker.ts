@@ -53,6 +53,8 @@ export class Worker {
 		if (this.#stopping) return this.#handBack(delivery);
 		const unexplained = delivery.attempts > 1 && !this.#asked.has(delivery.seq);
 		if (delivery.attempts > 1) this.#options.observer.redelivered(delivery);
+		// A server that was restarted hands out again what is here; the first copy stands for both.
+		if (delivery.attempts > 1 && this.#holds(delivery.seq)) return;
 
 		this.#held.add(delivery);
 		const key = this.#keyOf(delivery);
@@ -90,6 +92,10 @@ export class Worker {
 		clearTimeout(timer);
 		clearInterval(this.#heartbeat);
 		return ended;
+	}
+
+	#holds(seq: number): boolean {
+		return [...this.#held].some(held => held.seq === seq);
 	}
 
 	#keyOf({ headers, seq }: Delivery): string {
@@ -246,9 +252,14 @@ export class Worker {
 	}
 
 	async #handBack(delivery: Delivery): Promise<void> {
+		const asked = this.#asked.get(delivery.seq) ?? 0;
 		this.#held.delete(delivery);
-		this.#asked.set(delivery.seq, (this.#asked.get(delivery.seq) ?? 0) + 1);
-		await delivery.retry(HAND_BACK_MS).catch(this.#cameToNothing(delivery));
+		this.#asked.set(delivery.seq, asked + 1);
+		// Less and less often: after this process, the next one counts what it was handed in vain as attempts.
+		const longest = this.#settings.ackWait / 4;
+		await delivery
+			.retry(Math.min(HAND_BACK_MS * 2 ** asked, Math.max(HAND_BACK_MS, longest)))
+			.catch(this.#cameToNothing(delivery));
 	}
 
 	#change(): void {

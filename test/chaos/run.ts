@@ -1,6 +1,7 @@
 /**
  * `npm run chaos [-- --quick] [--only <fault>] [--seed <n>] [--logs <folder>]`: breaks everything around a running Notemesh while clients
- * use it, and checks that every promise was kept. Exits with 1 where one was not.
+ * use it, and checks that every promise was kept. Exits with 1 where one was not. With `--lossy` the database keeps its
+ * commits in memory, so that a run with `mariadb-killed` has to fail.
  */
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -18,7 +19,8 @@ const { values: options } = parseArgs({
 		quick: { type: "boolean", default: false },
 		only: { type: "string", multiple: true },
 		seed: { type: "string", default: "20261121" },
-		logs: { type: "string" }
+		logs: { type: "string" },
+		lossy: { type: "boolean", default: false }
 	}
 });
 const seed = Number(options.seed);
@@ -52,6 +54,12 @@ async function drills<P extends Platform>(start: () => Promise<P>, faults: Fault
 	return results;
 }
 
+async function startMesh(): Promise<Mesh> {
+	const mesh = await Mesh.start(options.logs);
+	if (options.lossy) await mesh.forgetCommits();
+	return mesh;
+}
+
 function seconds(): string {
 	return ((performance.now() - begun) / 1000).toFixed(0).padStart(3);
 }
@@ -65,7 +73,7 @@ if (onMesh.length + onEmbedded.length + skipped.length === 0)
 console.log(`seed ${seed}`);
 if (options.logs) mkdirSync(options.logs, { recursive: true });
 const results = [
-	...(await drills(() => Mesh.start(options.logs), onMesh)),
+	...(await drills(startMesh, onMesh)),
 	...(await drills(() => Embedded.start(options.logs), onEmbedded))
 ];
 

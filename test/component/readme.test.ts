@@ -17,7 +17,7 @@ const TREE = [
 	"moleculer.config.ts",
 	"moleculer.policies.ts"
 ];
-const ROUTES = "export const routes: readonly RouteDefinition[] = [\n";
+const SERVED = /^const served = .*$/m;
 
 /** A copy of the project, inside it so that packages are found, with the README's files in their places. */
 function projectWithTheNewService(): string {
@@ -33,14 +33,14 @@ function projectWithTheNewService(): string {
 	return root;
 }
 
-/** An existing file with what a block adds to it: imports go to the imports, a row to the table of routes. */
+/** An existing file with what a block changes: imports go to the imports, the list of what is served becomes another. */
 function extended(source: string, block: string): string {
-	const lines = block.split("\n");
-	const imports = lines.filter(line => line.startsWith("import "));
-	const rows = lines.filter(line => line && !imports.includes(line));
-	assert.ok(source.includes(ROUTES));
-	const withRows = source.replace(ROUTES, () => ROUTES + rows.map(line => `${line}\n`).join(""));
-	return withRows.replace("import * as user", () => `${imports.join("\n")}\nimport * as user`);
+	const served = SERVED.exec(block)?.[0];
+	assert.ok(served && SERVED.test(source));
+	const imports = block.split("\n").filter(line => line.startsWith("import "));
+	return source
+		.replace(SERVED, () => served)
+		.replace("import { userRoutes }", () => `${imports.join("\n")}\nimport { userRoutes }`);
 }
 
 async function succeeds(node: NodeProcess): Promise<void> {
@@ -55,13 +55,14 @@ describe("The service that the README adds", () => {
 	});
 	after(() => rmSync(root, { recursive: true, force: true }));
 
-	it("is made of a contract, a domain, a service, a route and a test", () => {
+	it("is made of a contract, a domain, a service, a route in the list of routes, and a test", () => {
 		assert.deepEqual(
 			blocks.map(({ file }) => file),
 			[
 				"services/stats/stats.contract.ts",
 				"services/stats/stats.domain.ts",
 				"services/stats/stats.service.ts",
+				"services/api/routes/stats.routes.ts",
 				"services/api/routes.ts",
 				"test/component/stats.test.ts"
 			]

@@ -82,6 +82,7 @@ describe("The REPL commands of the README", () => {
 		const terminal = openTerminal("npm start --silent -- --repl", { DATA_DIR, PORT: "0", PATH });
 		await terminal.waitFor(/notemesh \$/);
 		for (const [i, line] of lines.entries()) await terminal.type(line, answers[i]);
+		await terminal.type("log level debug note", /The log level of note is debug now, on all nodes/);
 		assert.equal(await terminal.leave("quit"), 0);
 	});
 });

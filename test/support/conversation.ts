@@ -10,7 +10,7 @@ export interface Exchange {
 }
 
 /** How many actions of the user, done or refused, the log knows at the end of the conversation. */
-const AUDITED = 17;
+const AUDITED = 18;
 
 const COMPARED_HEADERS = ["content-type", "allow", "www-authenticate", "location"];
 
@@ -22,12 +22,17 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 	const exchanges: Exchange[] = [];
 	const numbers = new Numbers();
 
-	const say = async (method: string, path: string, options: RequestOptions = {}): Promise<Answer> => {
+	const say = async (
+		method: string,
+		path: string,
+		options: RequestOptions = {},
+		rewrite?: (text: string) => string
+	) => {
 		const answer = await client.send(method, path, options);
 		exchanges.push({
 			request: `${method} ${numbers.hide(path)}`,
 			status: answer.status,
-			body: numbers.hide(answer.text).replaceAll(name, "<name>"),
+			body: numbers.hide(rewrite?.(answer.text) ?? answer.text).replaceAll(name, "<name>"),
 			headers: Object.fromEntries(
 				COMPARED_HEADERS.map(header => [header, numbers.hide(String(answer.headers[header]))])
 			)
@@ -109,7 +114,7 @@ export async function conversation(client: Client, name: string): Promise<Exchan
 
 /** What the user has done above, once it has reached the log, and what only an admin may do. */
 async function audited(
-	say: (method: string, path: string, options: RequestOptions) => Promise<Answer>,
+	say: (method: string, path: string, options: RequestOptions, rewrite?: (text: string) => string) => Promise<Answer>,
 	client: Client,
 	token: string
 ): Promise<void> {
@@ -118,7 +123,7 @@ async function audited(
 		const { entries } = (await client.send("GET", page, { token })).body.data as { entries: unknown[] };
 		if (entries.length >= AUDITED) break;
 	}
-	await say("GET", page, { token });
+	await say("GET", page, { token }, bySource);
 	await say("GET", "/v1/audit?outcome=refused&action=note.update&limit=1", { token });
 	await say("GET", "/v1/audit?outcome=perhaps&cursor=x&from=yesterday", { token });
 	await say("GET", "/v1/audit?from=yesterday", { token });
@@ -132,6 +137,13 @@ async function audited(
 	await say("DELETE", "/v1/admin/letter/1", { token });
 }
 
+/** Entries of one source come in its order, those of several as they reached the log. */
+function bySource(text: string): string {
+	const answer = JSON.parse(text) as { data: { entries: { source: string }[] } };
+	answer.data.entries.sort((a, b) => a.source.localeCompare(b.source));
+	return JSON.stringify(answer);
+}
+
 /** Gives each id, time and token of a run a number in order of appearance, so that two runs can be compared. */
 class Numbers {
 	readonly #seen = new Map<string, string>();
@@ -140,8 +152,8 @@ class Numbers {
 		return text
 			.replace(/"(token|refresh_token|next_cursor)":"[^"]+"/g, (_, key) => `"${key}":"<${key}>"`)
 			.replace(/"(expire|create_time|update_time)":("[^"]+"|\d+)/g, (_, key) => `"${key}":<time>`)
-			.replace(/"(note_id|user_id|entry_id)":(\d+)/g, (_, key, id) => `"${key}":${this.#numbered(key, id)}`)
-			.replace(/"sequence":\d+/g, '"sequence":<sequence>')
+			.replace(/"(note_id|user_id)":(\d+)/g, (_, key, id) => `"${key}":${this.#numbered(key, id)}`)
+			.replace(/"(entry_id|sequence)":\d+/g, (_, key) => `"${key}":<${key}>`)
 			.replace(/"(time|request_id|trace_id|object_id)":"[^"]+"/g, (_, key) => `"${key}":"<${key}>"`)
 			.replace(/register-[\w-]{43}/g, "<gid>")
 			.replace(/(\/v1\/note\/)(\d+)/g, (_, path, id) => `${path}${this.#numbered("note_id", id)}`)

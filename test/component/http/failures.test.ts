@@ -129,6 +129,7 @@ describe("A gateway that stops", () => {
 	it("finishes what is under way, all services with it, ends the connections, and then takes none", async t => {
 		const { promise: held, resolve: release } = Promise.withResolvers<void>();
 		let asked = false;
+		let served = false;
 		let stoppedBefore = false;
 		const page = { total: 0, notes: [], next_cursor: null };
 		const note: ServiceSchema = {
@@ -137,20 +138,17 @@ describe("A gateway that stops", () => {
 				async query() {
 					asked = true;
 					await held;
+					served = true;
 					return page;
 				}
 			},
 			stopped() {
-				stoppedBefore = !answered;
+				stoppedBefore = !served;
 			}
 		};
 		const { broker, client } = await startApp(t, { note });
 		const { token } = await client.newUser();
-		let answered = false;
-		const query = client.send("GET", "/v1/note/query", { token }).then(answer => {
-			answered = true;
-			return answer;
-		});
+		const query = client.send("GET", "/v1/note/query", { token });
 		await until(() => asked);
 		const stopped = broker.stop();
 		await until(async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined);
