@@ -14,7 +14,7 @@ import { requireServers } from "../support/servers.ts";
 const { skip } = await requireServers("redis");
 useEnvironment();
 
-const ROUNDS = 60;
+const ROUNDS = 20;
 
 describe("Lists in Redis, with two gateways and two note nodes", { skip }, () => {
 	const stops: (() => Promise<void>)[] = [];
@@ -45,7 +45,7 @@ describe("Lists in Redis, with two gateways and two note nodes", { skip }, () =>
 		let reading = true;
 		// Readers in between are what could put an old list back.
 		const readers = clients.flatMap(client =>
-			Array.from({ length: 4 }, async () => {
+			Array.from({ length: 2 }, async () => {
 				while (reading) await list(client, token);
 			})
 		);
