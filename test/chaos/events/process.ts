@@ -142,7 +142,6 @@ async function write(): Promise<void> {
 const broker = new ServiceBroker({ nodeID: `${config.role}-${process.pid}`, logLevel: "warn" });
 const service = broker.createService(config.role === "writer" ? writer : reader) as unknown as Chaotic;
 await broker.start();
-process.stdout.write("started\n");
 if (config.role === "writer") {
 	process.on("SIGUSR2", () => {
 		for (const poison of ["throws", "kills"] as const)
@@ -150,3 +149,5 @@ if (config.role === "writer") {
 	});
 	void write();
 }
+// Last, since who reads it may send signals at once.
+process.stdout.write("started\n");
