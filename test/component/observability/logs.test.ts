@@ -172,8 +172,9 @@ describe("The log", () => {
 		const [gateway, worker] = [logged(), logged()];
 		const { broker, client } = await startSplitApp(t, {}, {}, { gateway: gateway.options, worker: worker.options });
 		t.mock.method(console, "log", () => {});
-		const { token } = await client.newUser();
 		const loggedOf = async () => {
+			// The name of a new author has to be asked for.
+			const { token } = await client.newUser();
 			const { headers } = await client.send("POST", "/v1/note", { token, json: { title: "a", content: "b" } });
 			const own = worker.said(STATEMENT).filter(line => line.trace_id === headers["x-request-id"]);
 			return [...new Set(own.map(line => line.module))].sort();

@@ -49,7 +49,7 @@ describe("The metrics of a process", () => {
 		assert.equal(now.value("moleculer_request_total", { action: "note.get" }), 1);
 		assert.equal(now.value("moleculer_request_error_total", { action: "note.get", errorType: "NOTE_NOT_FOUND" }), 1);
 		assert.equal(now.value("moleculer_request_time_count", { action: "note.query" }), 1);
-		assert.equal(now.value("db_statement_time_count", { operation: "SELECT", table: "notes" }), 3);
+		assert.equal(now.value("db_statement_time_count", { operation: "SELECT", table: "notes" }), 2);
 		assert.equal(now.value("http_requests_active", {}), 0);
 	});
 
