@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Child, type ChildExit } from "./child.ts";
 import { findCommand } from "./find-command.ts";
 import { freePort, isFree } from "./free-port.ts";
+import { waitUntilFrozen } from "./frozen.ts";
 import { installationHint, type ServerCommand } from "./installation.ts";
 import { temporaryFolder } from "./leftovers.ts";
 
@@ -119,6 +120,7 @@ export class LocalServer {
 	/** Freezes the server (SIGSTOP): its connections stay open and nothing answers. */
 	pause(): void {
 		this.#signal("SIGSTOP");
+		if (this.pid) waitUntilFrozen(this.pid);
 	}
 
 	/** Ends `pause`. */
