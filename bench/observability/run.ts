@@ -95,6 +95,8 @@ async function startSubject(mesh: LocalMesh, name: Variant, sink: Sink): Promise
 			...mesh.env,
 			...{ MESH_NAME: name, PORT: String(port), JAEGER_ENDPOINT: sink.url },
 			...{ SERVICEDIR: `services/${service}`, NODE_NAME: `${service}-${name}` },
+			// Each answer comes from the database: what is remembered is too cheap to be typical.
+			CACHE: "off",
 			...(name !== "off" && { METRICS_PORT: String(await freePort()), METRICS_HOST: "127.0.0.1" }),
 			...VARIANTS[name]
 		};
