@@ -18,12 +18,13 @@ class RedisCacher extends Cachers.Redis {
 }
 
 /**
- * moleculer's cacher as `CACHE` asks for it: "auto" is Redis where there is one, memory where no other process has the
- * same data, and none elsewhere, since a memory of its own would not learn what another node has written.
+ * moleculer's cacher as `CACHE` asks for it: "auto" is memory where no other process has the same data, and none elsewhere:
+ * a memory of its own would not learn what another node has written, and a Redis that can not be told of a write in
+ * time leaves an old list, which is for an operator to choose.
  */
 export function cacherOf(env: Env): ChosenCacher | null {
 	const alone = isEmbedded(env) && !env.NATS_URL;
-	const chosen = env.CACHE === "auto" ? (env.REDIS_URL ? "redis" : alone ? "memory" : "off") : env.CACHE;
+	const chosen = env.CACHE === "auto" ? (alone ? "memory" : "off") : env.CACHE;
 	if (chosen === "off") return null;
 	if (chosen === "memory") return new Cachers.MemoryLRU({ max: MOST });
 

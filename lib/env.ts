@@ -64,7 +64,7 @@ export const variables = {
 	CACHE: oneOf(
 		["auto", "memory", "redis", "off"],
 		"auto",
-		"Where lists of notes are remembered: `auto` is Redis where REDIS_URL is set, memory in the embedded shape, else off; `memory` is right only where one process serves notes"
+		"Where lists of notes are remembered: `auto` is memory in the embedded shape, else off; `memory` is right only where one process serves notes; `redis` may give a list of up to 30 s ago where Redis could not be told of a write"
 	),
 	JWT_KEYS: signingKeys(
 		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
