@@ -68,9 +68,10 @@ export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: O
 
 function outcomeOf(error: unknown): Pick<AuditRecord, "outcome" | "error"> {
 	if (error === undefined) return { outcome: "done", error: null };
-	const { code, type, name } = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
+	const { code, type } = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
 	const refused = typeof code === "number" && code >= 400 && code < 500;
-	return { outcome: refused ? "refused" : "failed", error: String(type ?? name ?? "ERROR").slice(0, 64) };
+	// The name of an error without a type is that of a class inside, which users who read their own entries need not know.
+	return { outcome: refused ? "refused" : "failed", error: String(type ?? "ERROR").slice(0, 64) };
 }
 
 /** Of what a client sends, only what is plain and short. */
