@@ -17,7 +17,7 @@ export const streams = [
 
 export const consumers = [
 	// An entry is never given up quickly: about an hour of attempts.
-	{ name: "audit-log", stream: "AUDIT", subject: "audit.recorded", orderBy: "source", maxAttempts: 24 }
+	{ name: "audit-log", stream: "AUDIT", subject: "audit.recorded", orderBy: "source", together: 50, maxAttempts: 24 }
 ] as const;
 
 /** What every service passes to its channels: where the streams are, and which there are. */

@@ -25,11 +25,13 @@ export interface AuditMethods {
 	 * Runs a change in a transaction that also records it: both are there afterwards, or neither.
 	 * @param work the change; what it throws undoes it and is recorded as a refusal by itself
 	 * @param describe what the change was about, from its result; null where nothing was changed, and nothing is recorded
+	 * @param options `together`: in a transaction that others may share, for work that suits one (`this.together`)
 	 */
 	audited<T>(
 		ctx: Context,
 		work: (transaction: Transaction) => Promise<T>,
-		describe?: (result: T) => AuditedObject | null
+		describe?: (result: T) => AuditedObject | null,
+		options?: { together?: boolean }
 	): Promise<T>;
 	/**
 	 * Records a change in a transaction of the caller's: that of a saga's branch, say. Nothing else is recorded of the
@@ -38,8 +40,11 @@ export interface AuditMethods {
 	record(ctx: Context, transaction: Transaction, rule: AuditRule, about?: AuditedObject): Promise<void>;
 }
 
+type InTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+
 interface AuditService extends Service, OutboxMethods {
-	transaction: <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
+	transaction: InTransaction;
+	together: InTransaction;
 }
 
 type ActionHandler = (ctx: Context) => Promise<unknown>;
@@ -81,12 +86,14 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				this: Service,
 				ctx: Context,
 				work: (transaction: Transaction) => Promise<T>,
-				describe: (result: T) => AuditedObject | null = () => ({})
+				describe: (result: T) => AuditedObject | null = () => ({}),
+				{ together = false } = {}
 			): Promise<T> {
 				const service = this as AuditService;
 				const rule = ctx.action?.audit;
 				if (!rule) throw new Error(`Action '${ctx.action?.name}' has no audit rule`);
-				const result = await service.transaction(async transaction => {
+				const run = together ? service.together : service.transaction;
+				const result = await run(async transaction => {
 					const done = await work(transaction);
 					const about = describe(done);
 					if (about) await write(service, transaction, ctx, recordOf(ctx, rule, { about }));

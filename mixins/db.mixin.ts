@@ -13,6 +13,7 @@ import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeA
 import type { ConnectionOptions } from "./db/connection.ts";
 import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
 import { type Statements, statements } from "./db/prepared.ts";
+import { SharedTransactions } from "./db/together.ts";
 import { runInTransaction } from "./db/transaction.ts";
 import { assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
@@ -55,12 +56,15 @@ export interface DbMethods<Models extends object = Record<string, ModelStatic<Mo
 	statements: Statements;
 	/** Runs a function in a transaction, and again after a deadlock. See `runInTransaction`. */
 	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+	/** The same, in a transaction that callers who come at the same time share. See `SharedTransactions`. */
+	together<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
 	/** Resolves when the database answers, else throws 503 `DATABASE_UNAVAILABLE`. */
 	ready(): Promise<true>;
 }
 
 /** `this` in the methods below. */
 interface DbService extends DbMethods, Pick<Service, "logger" | "originalSchema"> {
+	sharedTransactions: SharedTransactions;
 	settings: DbSettings;
 	schema: { afterConnected?(): unknown };
 }
@@ -131,11 +135,16 @@ const methods: ServiceMethods & ThisType<DbService> = {
 		this.db = this.adapter.db;
 		this.models = this.adapter.models;
 		this.statements = statements(this.db);
+		this.sharedTransactions = new SharedTransactions(this.db);
 		await this.schema.afterConnected?.call(this);
 	},
 
 	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
 		return runInTransaction(this.db, work);
+	},
+
+	together<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+		return this.sharedTransactions.run(work);
 	},
 
 	async ready(): Promise<true> {

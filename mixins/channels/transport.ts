@@ -31,6 +31,11 @@ export interface ConsumerDefinition {
 	retryDelay?: number;
 	/** Messages with the same header are handled one after the other: "aggregate" (default), "source", or not at all. */
 	orderBy?: "aggregate" | "source" | "none";
+	/**
+	 * How many messages of one key a process handles at once, begun in their order: for handlers that put what they get at
+	 * one time into one transaction. What fails then is handled again, one after the other. Default 1.
+	 */
+	together?: number;
 }
 
 /** Headers by lower-case name. */
@@ -177,6 +182,7 @@ export function settled(definition: ConsumerDefinition): Required<ConsumerDefini
 		maxAttempts: 12,
 		retryDelay: 250,
 		orderBy: "aggregate",
+		together: 1,
 		...definition
 	};
 }

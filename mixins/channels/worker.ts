@@ -1,58 +1,45 @@
-import { retryDelay } from "./backoff.ts";
+import { Attempts, type Handling } from "./attempts.ts";
 import { type Chain, insertEarly, isBefore } from "./chain.ts";
-import { isFinal, waitsForOthers } from "./failures.ts";
-import type { Observer } from "./observer.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
 
-interface Options {
-	definition: ConsumerDefinition;
-	/** Does the work. A rejection means: again later. */
-	handle: (delivery: Delivery) => Promise<void>;
-	/** Stores a message that is given up; resolves when it is stored. */
-	bury: (delivery: Delivery, error: unknown) => Promise<void>;
-	observer: Observer;
-}
-
-/** A process that dies in a handler leaves no error, so its attempts are counted a little longer. */
-const UNEXPLAINED_ATTEMPTS = 2;
-const HAND_BACK_MS = 250;
 /** How many messages may wait for another one of their key, per slot of concurrency. */
 const HELD_PER_SLOT = 20;
 /** How often a message that came too early is looked at, and for how many waits for an acknowledgement it is kept. */
 const EARLY_MS = 200;
 const EARLY_WAITS = 4;
 
-/** What became of a message: done with, or to come again after a delay, or kept until others of its key are done. */
-type Settlement = { delay?: number; early?: true };
-
-/** Runs the handler of one consumer: as many at once as allowed, those of one key in order, the unexplained ones alone. */
+/**
+ * Runs the handler of one consumer: as many at once as allowed, those of one key in order (several of them together where
+ * the consumer says so), the unexplained ones alone.
+ */
 export class Worker {
 	readonly #settings: Required<ConsumerDefinition>;
-	readonly #options: Options;
+	readonly #attempts: Attempts;
+	readonly #observer: Handling["observer"];
 	readonly #chains = new Map<string, Chain>();
 	/** What is in our hands, running or waiting. */
 	readonly #held = new Set<Delivery>();
-	/** Messages that came back because this process asked, and how often without having tried them. */
-	readonly #asked = new Map<number, number>();
+	/** What failed together with others is handled by itself. */
+	readonly #apart = new WeakSet<Delivery>();
 	readonly #heartbeat: NodeJS.Timeout;
 	#running = 0;
 	#changed: PromiseWithResolvers<void> = Promise.withResolvers();
 	#stopping = false;
 
-	constructor(options: Options) {
-		this.#options = options;
-		this.#settings = settled(options.definition);
+	constructor(handling: Handling) {
+		this.#attempts = new Attempts(handling);
+		this.#observer = handling.observer;
+		this.#settings = settled(handling.definition);
 		this.#heartbeat = setInterval(() => {
-			for (const delivery of this.#held) this.#keep(delivery);
+			for (const delivery of this.#held) this.#attempts.keep(delivery);
 		}, this.#settings.ackWait / 3);
 	}
 
 	/** Takes a message over. Resolves when there is room for the next one. */
 	async accept(delivery: Delivery): Promise<void> {
-		await this.#options.observer.probe?.("fetched", delivery);
+		await this.#observer.probe?.("fetched", delivery);
 		if (this.#stopping) return this.#handBack(delivery);
-		const unexplained = delivery.attempts > 1 && !this.#asked.has(delivery.seq);
-		if (delivery.attempts > 1) this.#options.observer.redelivered(delivery);
+		if (delivery.attempts > 1) this.#observer.redelivered(delivery);
 		// A server that was restarted hands out again what is here; the first copy stands for both.
 		if (delivery.attempts > 1 && this.#holds(delivery.seq)) return;
 
@@ -61,7 +48,7 @@ export class Worker {
 		const chain = this.#chains.get(key);
 		if (chain) {
 			this.#enqueue(chain, key, delivery);
-		} else if (unexplained) {
+		} else if (this.#attempts.isUnexplained(delivery)) {
 			// It, or one that ran beside it, may have killed the process: nobody else shall pay for it.
 			await this.#until(() => this.#stopping || this.#running === 0);
 			if (this.#stopping) return this.#handBack(delivery);
@@ -134,9 +121,12 @@ export class Worker {
 	}
 
 	async #drain(key: string, chain: Chain): Promise<void> {
-		for (let delivery = chain.queue.shift(); delivery; delivery = chain.queue.shift()) {
+		for (;;) {
+			if (this.#settings.together > 1 && chain.queue.length > 1) await this.#drainTogether(chain);
+			const delivery = chain.queue.shift();
+			if (!delivery) break;
 			this.#running++;
-			const { delay, early } = await this.#process(delivery);
+			const { delay, early } = await this.#attempts.process(delivery);
 			this.#running--;
 			this.#change();
 			if (early && this.#stopping) {
@@ -167,6 +157,28 @@ export class Worker {
 		else this.#chains.delete(key);
 	}
 
+	/** Handles the first messages of a chain at once. What fails is left to be handled one by one. */
+	async #drainTogether({ queue }: Chain): Promise<void> {
+		const isFirst = (delivery: Delivery) => delivery.attempts === 1 && !this.#apart.has(delivery);
+		while (queue.length > 1) {
+			const first = queue.slice(0, this.#settings.together);
+			const end = first.findIndex(delivery => !isFirst(delivery));
+			const batch = queue.splice(0, end < 0 ? first.length : end);
+			if (batch.length < 2) {
+				queue.unshift(...batch);
+				return;
+			}
+			this.#running++;
+			const failed = await this.#attempts.processTogether(batch);
+			this.#running--;
+			for (const delivery of batch) if (!failed.includes(delivery)) this.#held.delete(delivery);
+			for (const delivery of failed) this.#apart.add(delivery);
+			if (this.#stopping) await Promise.all(failed.map(delivery => this.#handBack(delivery)));
+			else queue.unshift(...failed);
+			this.#change();
+		}
+	}
+
 	/** Another process may have what the first of the early ones waits for. */
 	#waitForOthers(key: string, chain: Chain): void {
 		const since = chain.since ?? performance.now();
@@ -190,22 +202,7 @@ export class Worker {
 
 	async #postpone(delivery: Delivery): Promise<void> {
 		this.#held.delete(delivery);
-		await this.#retry(delivery, retryDelay(this.#settings.retryDelay, delivery.attempts)).catch(
-			this.#cameToNothing(delivery)
-		);
-	}
-
-	#keep(delivery: Delivery): void {
-		try {
-			delivery.working();
-		} catch (error) {
-			this.#cameToNothing(delivery)(error);
-		}
-	}
-
-	/** A stream that can not be told what to do with a message gives it out again when its wait is over. */
-	#cameToNothing({ stream, seq }: Delivery): (error: unknown) => void {
-		return error => this.#options.observer.warn(`Message ${stream}:${seq} could not be kept or handed back`, error);
+		await this.#attempts.postpone(delivery);
 	}
 
 	#resume(chain: Chain): void {
@@ -213,53 +210,9 @@ export class Worker {
 		delete chain.retrying;
 	}
 
-	async #process(delivery: Delivery): Promise<Settlement> {
-		const { handle, bury, observer } = this.#options;
-		const { maxAttempts, retryDelay: first } = this.#settings;
-		const attempts = delivery.attempts - (this.#asked.get(delivery.seq) ?? 0);
-		try {
-			let failure: { error: unknown } | undefined;
-			if (attempts > maxAttempts + UNEXPLAINED_ATTEMPTS)
-				failure = { error: new Error(`Delivered ${attempts} times, and never did a handler end`) };
-			else failure = await handle(delivery).then(nothing, error => ({ error }));
-
-			if (failure && attempts < maxAttempts && !isFinal(failure.error)) {
-				if (waitsForOthers(failure.error)) return { early: true };
-				observer.warn(`Message ${delivery.stream}:${delivery.seq} failed, attempt ${attempts}`, failure.error);
-				return await this.#retry(delivery, retryDelay(first, attempts));
-			}
-			if (failure) {
-				await bury(delivery, failure.error);
-				observer.buried(delivery, failure.error);
-			}
-			await observer.probe?.("handled", delivery);
-			await delivery.ack();
-			await observer.probe?.("acknowledged", delivery);
-			this.#asked.delete(delivery.seq);
-			return {};
-		} catch (error) {
-			// Neither done nor stored as dead: it must come again, whatever its number of attempts is.
-			observer.warn(`Message ${delivery.stream}:${delivery.seq} could not be settled`, error);
-			const delay = retryDelay(first, attempts);
-			return this.#retry(delivery, delay).catch(() => ({ delay }));
-		}
-	}
-
-	async #retry(delivery: Delivery, delay: number): Promise<Settlement> {
-		this.#asked.set(delivery.seq, this.#asked.get(delivery.seq) ?? 0);
-		await delivery.retry(delay);
-		return { delay };
-	}
-
 	async #handBack(delivery: Delivery): Promise<void> {
-		const asked = this.#asked.get(delivery.seq) ?? 0;
 		this.#held.delete(delivery);
-		this.#asked.set(delivery.seq, asked + 1);
-		// Less and less often: after this process, the next one counts what it was handed in vain as attempts.
-		const longest = this.#settings.ackWait / 4;
-		await delivery
-			.retry(Math.min(HAND_BACK_MS * 2 ** asked, Math.max(HAND_BACK_MS, longest)))
-			.catch(this.#cameToNothing(delivery));
+		await this.#attempts.handBack(delivery);
 	}
 
 	#change(): void {
@@ -271,5 +224,3 @@ export class Worker {
 		while (!condition()) await this.#changed.promise;
 	}
 }
-
-function nothing(): undefined {}

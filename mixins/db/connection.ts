@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import type { Connection } from "mysql2";
+import type { Connection, RowDataPacket } from "mysql2";
 import { type Options, Sequelize } from "sequelize";
 import { parseMysqlUrl } from "./mysql-url.ts";
 import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
@@ -35,8 +35,8 @@ export interface SharedConnection {
 	release(): Promise<void>;
 }
 
-/** A connection of mysql2, with the socket that its types leave out. */
-type MysqlConnection = Connection & { stream: Socket };
+/** A connection of mysql2, with the socket that its types leave out, and what we have learned of its server. */
+type MysqlConnection = Connection & { stream: Socket; isMariadb?: boolean };
 
 interface Pool {
 	sequelize: Sequelize;
@@ -119,6 +119,8 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 		connections.add(connection);
 		connection.once("end", () => connections.delete(connection));
 		const session = connection.promise();
+		const [[server]] = await session.query<RowDataPacket[]>("SELECT VERSION() AS version");
+		connection.isMariadb = /mariadb/i.test(String(server?.version));
 		await session.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
 		await session.query(
 			`SET SESSION innodb_lock_wait_timeout = ${lockWait}, sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')`

@@ -1,6 +1,7 @@
+import DataLoader from "dataloader";
 import type { Connection, QueryError } from "mysql2";
 import type { Sequelize, Transaction } from "sequelize";
-import { observerOf, type Statement, statementOf } from "./statement.ts";
+import { observerOf, type Statement, type StatementEnd, statementOf } from "./statement.ts";
 
 /** A value of a placeholder; a Date is stored as Sequelize stores it. */
 export type Value = string | number | null | Date;
@@ -21,6 +22,14 @@ export interface Written {
 export interface Statements {
 	select<Row extends object>(sql: string, values: readonly Value[], transaction?: Transaction): Promise<Row[]>;
 	write(sql: string, values: readonly Value[], transaction?: Transaction): Promise<Written>;
+	/**
+	 * Adds a row. Rows that are added at the same time in one transaction go in one statement, where the database tells the
+	 * id of each: MariaDB does.
+	 * @param into `INSERT INTO <table> (<columns>)`
+	 * @param row the values' places, e.g. `(?, ?, 1)`
+	 * @returns the row's id
+	 */
+	insert(into: string, row: string, values: readonly Value[], transaction: Transaction): Promise<number>;
 	/** A statement that can not be prepared and has no values; MySQL only. */
 	control(sql: string, transaction: Transaction): Promise<Written>;
 }
@@ -51,6 +60,9 @@ interface SqliteConnection {
 /** Runs one statement on one connection; resolves to rows or to what was written. */
 type Run = (connection: never, sql: string, values: readonly Value[]) => Promise<object[] | Written>;
 
+/** Bounds the number of statements that a connection has prepared: there is one for each number of rows. */
+const ROWS_AT_ONCE = 32;
+
 /** Makes the {@link Statements} of a Sequelize instance. */
 export function statements(db: Sequelize): Statements {
 	const { connectionManager, dialect, options } = db as unknown as Internals;
@@ -58,6 +70,7 @@ export function statements(db: Sequelize): Statements {
 	const observer = observerOf(db);
 	/** Texts without values are few. */
 	const seen = new Map<string, Statement>();
+	const adding = new WeakMap<Transaction, Map<string, DataLoader<readonly Value[], number>>>();
 
 	function described(sql: string): Statement {
 		const statement = seen.get(sql) ?? statementOf(sql, db.getDialect());
@@ -65,31 +78,79 @@ export function statements(db: Sequelize): Statements {
 		return statement;
 	}
 
-	async function execute(sql: string, values: readonly Value[], transaction?: Transaction, how = run) {
-		if (options.logging) options.logging(sql);
+	async function observed<T>(sql: string, send: () => Promise<T>, ended: (result: T) => StatementEnd): Promise<T> {
 		const end = observer?.(described(sql));
+		try {
+			const result = await send();
+			end?.(ended(result));
+			return result;
+		} catch (error) {
+			end?.({ error });
+			throw error;
+		}
+	}
+
+	async function send(sql: string, values: readonly Value[], transaction?: Transaction, how = run) {
+		if (options.logging) options.logging(sql);
 		const { connection: own, finished } = (transaction ?? {}) as { connection?: unknown; finished?: string };
 		if (finished) throw new Error(`The transaction has ended (${finished}), and its connection is somebody else's`);
 		let connection = own;
 		try {
 			connection ??= await connectionManager.getConnection();
-			const result = await how(connection as never, sql, values);
-			end?.({ rows: Array.isArray(result) ? result.length : result.rows });
-			return result;
+			return await how(connection as never, sql, values);
 		} catch (error) {
-			const failure = connection ? new dialect.Query(connection, db, {}).formatError(error) : error;
-			end?.({ error: failure });
-			throw failure;
+			throw connection ? new dialect.Query(connection, db, {}).formatError(error) : error;
 		} finally {
 			if (connection && !own) connectionManager.releaseConnection(connection);
 		}
 	}
 
+	const execute = (sql: string, values: readonly Value[], transaction?: Transaction, how = run) =>
+		observed(
+			sql,
+			() => send(sql, values, transaction, how),
+			result => ({ rows: Array.isArray(result) ? result.length : result.rows })
+		);
+
+	async function addRows(into: string, row: string, rows: readonly (readonly Value[])[], transaction: Transaction) {
+		if (!isMariadb(transaction)) {
+			const sql = `${into} VALUES ${row}`;
+			const written = rows.map(async values => ((await send(sql, values, transaction)) as Written).id);
+			return Promise.all(written);
+		}
+		const places = Array(rows.length).fill(row).join(", ");
+		const added = await send(`${into} VALUES ${places} RETURNING id`, rows.flat(), transaction);
+		// Ids are given in the order of the rows, which the answer need not have.
+		return (added as { id: number }[]).map(({ id }) => id).sort((a, b) => a - b);
+	}
+
+	/** Collects the rows that are added until the event loop turns. */
+	function rowsFor(into: string, row: string, transaction: Transaction): DataLoader<readonly Value[], number> {
+		const tables = adding.get(transaction) ?? new Map<string, DataLoader<readonly Value[], number>>();
+		adding.set(transaction, tables);
+		const load = (rows: readonly (readonly Value[])[]) => addRows(into, row, rows, transaction);
+		const rows = tables.get(into) ?? new DataLoader(load, { cache: false, maxBatchSize: ROWS_AT_ONCE });
+		tables.set(into, rows);
+		return rows;
+	}
+
 	return {
+		insert: (into, row, values, transaction) =>
+			observed(
+				into,
+				() => rowsFor(into, row, transaction).load(values),
+				() => ({ rows: 1 })
+			),
 		select: (sql, values, transaction) => execute(sql, values, transaction) as Promise<never[]>,
 		write: (sql, values, transaction) => execute(sql, values, transaction) as Promise<Written>,
 		control: (sql, transaction) => execute(sql, [], transaction, controlMysql) as Promise<Written>
 	};
+}
+
+/** MySQL does not answer the ids of several rows, and the first one does not tell the others on each kind of cluster. */
+function isMariadb(transaction: Transaction): boolean {
+	const { connection } = transaction as Transaction & { connection?: { isMariadb?: boolean } };
+	return connection?.isMariadb === true;
 }
 
 function runOnMysql(connection: Connection, sql: string, values: readonly Value[]): Promise<object[] | Written> {

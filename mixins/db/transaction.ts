@@ -32,7 +32,8 @@ export function shortenTransactions(sequelize: Sequelize): void {
 	};
 }
 
-function isRetryable(error: unknown): boolean {
+/** Whether the database asks for a transaction to be tried again; then nothing of it was kept. */
+export function isRetryable(error: unknown): boolean {
 	if (!(error instanceof BaseError) || !("parent" in error)) return false;
 	const { parent } = error;
 	return parent instanceof Error && "errno" in parent && RETRYABLE.has(Number(parent.errno));

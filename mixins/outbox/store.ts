@@ -75,9 +75,9 @@ export class OutboxStore {
 	}
 
 	async insert(row: NewRow, transaction: Transaction): Promise<void> {
-		await this.#statements.write(
-			`INSERT INTO outbox (msg_id, stream, subject, aggregate, version, payload, headers, created_at, attempts)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ${this.#now}, 0)`,
+		await this.#statements.insert(
+			"INSERT INTO outbox (msg_id, stream, subject, aggregate, version, payload, headers, created_at, attempts)",
+			`(?, ?, ?, ?, ?, ?, ?, ${this.#now}, 0)`,
 			[row.msg_id, row.stream, row.subject, row.aggregate, row.version, row.payload, row.headers],
 			transaction
 		);

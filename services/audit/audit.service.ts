@@ -1,3 +1,4 @@
+import DataLoader from "dataloader";
 import type { Context, ServiceSchema } from "moleculer";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
@@ -11,7 +12,7 @@ import { auditHeadModel } from "../../models/audit-head.model.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import * as contract from "./audit.contract.ts";
 import { auditError } from "./audit.contract.ts";
-import { cursorAfter, DEFAULT_LIMIT, factOf, placeOfCursor, present } from "./audit.domain.ts";
+import { type ChainedFact, cursorAfter, DEFAULT_LIMIT, factOf, placeOfCursor, present } from "./audit.domain.ts";
 import { GapWatch } from "./audit.gaps.ts";
 import { type AuditEntryTable, type AuditHeadTable, type AuditStore, auditStore } from "./audit.store.ts";
 import { verdictOf } from "./audit.verify.ts";
@@ -22,6 +23,8 @@ interface AuditServiceMethods
 
 interface AuditVars {
 	entries: AuditStore;
+	/** Appends the facts that come at the same time in one transaction. */
+	appending: DataLoader<ChainedFact, boolean>;
 	gaps: GapWatch;
 }
 
@@ -106,12 +109,15 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 	channels: {
 		async "audit-log"(ctx: Context<Message<"audit.recorded">>, { id, headers }: ChannelMessage) {
 			const fact = factOf(ctx.params, { id, source: headers.source ?? "", sequence: Number(headers["source-seq"]) });
-			await this.transaction(transaction => this.entries.append(fact, transaction));
+			await this.appending.load(fact);
 		}
 	},
 
 	started() {
 		this.entries = auditStore(this.db, this.models.auditEntry, this.models.auditHead);
+		const append = (facts: readonly ChainedFact[]) =>
+			this.transaction(transaction => this.entries.append(facts, transaction));
+		this.appending = new DataLoader(append, { cache: false });
 		this.gaps = new GapWatch(this.entries, this.broker, this.logger);
 	},
 

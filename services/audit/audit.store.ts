@@ -43,7 +43,7 @@ const REPEATED_WITHIN = 1_000;
 
 /** The log: entries are appended, never changed, never deleted. */
 export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: AuditHeadTable) {
-	const { select, write } = statements(db);
+	const { select, write, insert } = statements(db);
 	// SQLite has locked the whole file by then.
 	const locked = db.getDialect() === "mysql" ? "FOR UPDATE" : "";
 
@@ -63,48 +63,71 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 		}
 	};
 
-	const add = async (last: ChainHead, fact: ChainedFact, transaction: Transaction): Promise<void> => {
-		const next = appended(last, fact);
-		const { position, hash, max_sequence } = next;
-		const { source, sequence, event_id, time, user_id, action, object_type, object_id, outcome } = fact;
-		const { error, request_id, trace_id, details } = fact;
-		await write(
-			`INSERT INTO audit_entries (source, position, sequence, event_id, time, user_id, action, object_type, object_id,
-				outcome, error, request_id, trace_id, details, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			[
-				...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
-				...[outcome, error, request_id, trace_id, details, hash]
-			],
-			transaction
-		);
+	/** Writes facts at the end of their chain, under the lock of its head. */
+	const add = async (last: ChainHead, facts: readonly ChainedFact[], transaction: Transaction): Promise<void> => {
+		const [first] = facts;
+		if (!first) return;
+		let next = last;
+		const written = facts.map(fact => {
+			next = appended(next, fact);
+			const { position, hash } = next;
+			const { source, sequence, event_id, time, user_id, action, object_type, object_id, outcome } = fact;
+			const { error, request_id, trace_id, details } = fact;
+			return insert(
+				`INSERT INTO audit_entries (source, position, sequence, event_id, time, user_id, action, object_type, object_id,
+					outcome, error, request_id, trace_id, details, hash)`,
+				"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+				[
+					...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
+					...[outcome, error, request_id, trace_id, details, hash]
+				],
+				transaction
+			);
+		});
+		await Promise.all(written);
 		await write(
 			"UPDATE audit_heads SET position = ?, hash = ?, max_sequence = ? WHERE source = ?",
-			[position, hash, max_sequence, source],
+			[next.position, next.hash, next.max_sequence, first.source],
 			transaction
 		);
 	};
 
+	/** The id of the fact that has a number already. */
+	const eventAt = async (source: string, sequence: number, transaction: Transaction): Promise<string | undefined> => {
+		const sql = "SELECT event_id FROM audit_entries WHERE source = ? AND sequence = ?";
+		const [known] = await select<AuditEntryRow>(sql, [source, sequence], transaction);
+		return known?.event_id;
+	};
+
+	/** @returns those of a source's facts that are new */
+	const appendTo = async (source: string, facts: readonly ChainedFact[], transaction: Transaction) => {
+		// The head's lock comes first: after it, nobody else appends to this chain.
+		const last = await headOf(source, transaction);
+		const fresh = new Map<number, ChainedFact>();
+		for (const fact of facts) {
+			const { sequence, event_id } = fact;
+			const isBeyond = sequence > last.max_sequence;
+			const known =
+				fresh.get(sequence)?.event_id ?? (isBeyond ? undefined : await eventAt(source, sequence, transaction));
+			if (known === undefined) fresh.set(sequence, fact);
+			else if (known !== event_id)
+				throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
+		}
+		await add(last, [...fresh.values()], transaction);
+		return [...fresh.values()];
+	};
+
 	return {
 		/**
-		 * Appends a fact to its source's chain.
-		 * @returns false where it is there already
+		 * Appends facts to the chains of their sources, in the order in which they are given.
+		 * @returns for each, false where it is there already
 		 */
-		async append(fact: ChainedFact, transaction: Transaction): Promise<boolean> {
-			const { source, sequence, event_id } = fact;
-			// The head's lock comes first: after it, nobody else appends to this chain.
-			const last = await headOf(source, transaction);
-			const [known] =
-				sequence > last.max_sequence
-					? []
-					: await select<AuditEntryRow>(
-							"SELECT event_id FROM audit_entries WHERE source = ? AND sequence = ?",
-							[source, sequence],
-							transaction
-						);
-			if (known?.event_id === event_id) return false;
-			if (known) throw new SequenceReusedError(`Source ${source} has used sequence ${sequence} twice`);
-			await add(last, fact, transaction);
-			return true;
+		async append(facts: readonly ChainedFact[], transaction: Transaction): Promise<boolean[]> {
+			const fresh = new Set<ChainedFact>();
+			// Always in one order: two transactions that lock several heads must not wait for each other.
+			for (const [source, own] of [...Map.groupBy(facts, fact => fact.source)].sort(bySource))
+				for (const fact of await appendTo(source, own, transaction)) fresh.add(fact);
+			return facts.map(fact => fresh.has(fact));
 		},
 
 		/**
@@ -116,7 +139,7 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			const last = await headOf(source, transaction);
 			const where = { source, event_id, sequence: { [Op.gt]: last.max_sequence - REPEATED_WITHIN } };
 			if (await entries.findOne({ attributes: ["id"], where, transaction, raw: true })) return false;
-			await add(last, { ...fact, sequence: last.max_sequence + 1 }, transaction);
+			await add(last, [{ ...fact, sequence: last.max_sequence + 1 }], transaction);
 			return true;
 		},
 
@@ -165,6 +188,10 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			return row?.missing ? Number(row.missing) : null;
 		}
 	};
+}
+
+function bySource([a]: [string, unknown], [b]: [string, unknown]): number {
+	return a < b ? -1 : 1;
 }
 
 function head({ position, hash, max_sequence }: AuditHeadRow): ChainHead {

@@ -58,7 +58,9 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 						this.idempotent(ctx, transaction, async () =>
 							present(await this.notes.insert(id, ctx.params, transaction), authors.get(id))
 						),
-					created => (created.repeated ? null : { id: created.result.note_id })
+					created => (created.repeated ? null : { id: created.result.note_id }),
+					// Who repeats a key waits for whoever came first with it, and must not make others wait.
+					{ together: !idempotencyKeyOf(ctx) }
 				);
 				await this.lists.changed(id);
 				return result;

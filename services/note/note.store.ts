@@ -21,7 +21,7 @@ const OWN = "user_id = ? AND deleted_at IS NULL";
 const CONTAINING = "AND (INSTR(title_folded, ?) > 0 OR INSTR(content_folded, ?) > 0)";
 
 /** The statements of the note table. Every function but `findMany` is bound to one user's notes. */
-export function noteStore({ select, write }: Statements) {
+export function noteStore({ select, write, insert }: Statements) {
 	return {
 		async insert(
 			userId: number,
@@ -30,9 +30,9 @@ export function noteStore({ select, write }: Statements) {
 		): Promise<StoredNote> {
 			const now = new Date();
 			const note = { user_id: userId, ...texts, version: 1, created_at: now, updated_at: now };
-			const { id } = await write(
-				`INSERT INTO notes (user_id, title, title_folded, content, content_folded, version, created_at, updated_at)
-				VALUES (?, ?, ?, ?, ?, 1, ?, ?)`,
+			const id = await insert(
+				"INSERT INTO notes (user_id, title, title_folded, content, content_folded, version, created_at, updated_at)",
+				"(?, ?, ?, ?, ?, 1, ?, ?)",
 				[userId, texts.title, fold(texts.title), texts.content, fold(texts.content), now, now],
 				transaction
 			);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import DataLoader from "dataloader";
 import { type Consumer, ConsumerEvents, type ConsumerMessages, type JetStreamClient, type JsMsg } from "nats";
 import { type Accept, type ConsumerDefinition, type Delivery, type Subscription, settled } from "../transport.ts";
 import { headersOf } from "./headers.ts";
@@ -32,6 +33,7 @@ export class JetStreamSubscription implements Subscription {
 	readonly #ended: Promise<void>;
 	/** Ends what waits for a server. */
 	readonly #stopped = Promise.withResolvers<void>();
+	readonly #acks = new DataLoader<JsMsg, undefined>(acknowledge, { cache: false });
 	#stopping = false;
 	#messages: ConsumerMessages | undefined;
 
@@ -72,7 +74,7 @@ export class JetStreamSubscription implements Subscription {
 
 		const messages = await consumer.consume({
 			// What waits here for a free handler is not said to be worked on: it must be little.
-			max_messages: settled(definition).concurrency,
+			max_messages: Math.max(settled(definition).concurrency, settled(definition).together),
 			idle_heartbeat: 2_000,
 			expires: 20_000
 		});
@@ -81,7 +83,7 @@ export class JetStreamSubscription implements Subscription {
 		try {
 			if (this.#stopping) return;
 			for await (const message of messages) {
-				const delivery = deliveryOf(message, definition.stream);
+				const delivery = this.#delivery(message);
 				if (this.#stopping) await delivery.retry(HAND_BACK_MS);
 				else await accept(delivery);
 			}
@@ -100,7 +102,7 @@ export class JetStreamSubscription implements Subscription {
 		const end = performance.now() + settled(definition).ackWait + NEXT_EXPIRES_MS;
 		while (!this.#stopping) {
 			const message = await consumer.next({ expires: NEXT_EXPIRES_MS });
-			if (message) await accept(deliveryOf(message, definition.stream));
+			if (message) await accept(this.#delivery(message));
 			const { ack_floor } = await consumer.info();
 			if (ack_floor.stream_seq >= last) return;
 			if (performance.now() > end) return;
@@ -115,23 +117,28 @@ export class JetStreamSubscription implements Subscription {
 			return;
 		}
 	}
+
+	#delivery(message: JsMsg): Delivery {
+		return {
+			stream: this.#options.definition.stream,
+			seq: message.seq,
+			subject: message.subject,
+			headers: headersOf(message.headers),
+			data: message.string(),
+			time: Math.floor(message.info.timestampNanos / 1e6),
+			attempts: message.info.redeliveryCount,
+			ack: () => this.#acks.load(message),
+			async retry(milliseconds) {
+				message.nak(milliseconds);
+			},
+			working: () => message.working()
+		};
+	}
 }
 
-function deliveryOf(message: JsMsg, stream: string): Delivery {
-	return {
-		stream,
-		seq: message.seq,
-		subject: message.subject,
-		headers: headersOf(message.headers),
-		data: message.string(),
-		time: Math.floor(message.info.timestampNanos / 1e6),
-		attempts: message.info.redeliveryCount,
-		async ack() {
-			await message.ackAck();
-		},
-		async retry(milliseconds) {
-			message.nak(milliseconds);
-		},
-		working: () => message.working()
-	};
+/** The server reads acknowledgements in the order in which they were sent: its word for the last is one for all. */
+async function acknowledge(messages: readonly JsMsg[]): Promise<undefined[]> {
+	for (const message of messages.slice(0, -1)) message.ack();
+	await messages.at(-1)?.ackAck();
+	return messages.map(() => undefined);
 }

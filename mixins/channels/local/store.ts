@@ -39,6 +39,13 @@ export interface TakenRow extends MessageRow {
 	attempts: number;
 }
 
+/** Where a message is now. */
+export interface Appended {
+	seq: number;
+	/** It was there already. */
+	duplicate: boolean;
+}
+
 /** The file in which streams, consumers and what was handed out are kept. All calls are synchronous and short. */
 export class LocalStore {
 	readonly #database: DatabaseSync;
@@ -65,56 +72,60 @@ export class LocalStore {
 		this.#run("INSERT INTO consumer (stream, name) VALUES (?, ?) ON CONFLICT DO NOTHING", stream, name);
 	}
 
-	/** @param since ids stored before this time are forgotten */
-	append(message: OutgoingMessage, now: number, since: number): { seq: number; duplicate: boolean } {
-		const { stream, subject, id, headers, data } = message;
-		return this.#transaction(() => {
-			const known = this.#get<{ seq: number }>(
-				// Left to itself, SQLite takes the index on the time and looks at every message since then.
-				"SELECT seq FROM message INDEXED BY message_msg_id WHERE stream = ? AND msg_id = ? AND time >= ?",
-				...[stream, id, since]
-			);
-			if (known) return { seq: known.seq, duplicate: true };
-			const { seq } = this.#get<{ seq: number }>(
-				"UPDATE stream SET last_seq = last_seq + 1 WHERE name = ? RETURNING last_seq AS seq",
-				stream
-			) as { seq: number };
-			this.#run(
-				"INSERT INTO message (stream, seq, subject, msg_id, headers, data, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
-				...[stream, seq, subject, id, JSON.stringify(headers), data, now]
-			);
-			return { seq, duplicate: false };
-		});
+	/** Stores messages in one transaction. @param since ids stored before this time are forgotten */
+	append(messages: readonly { message: OutgoingMessage; since: number }[], now: number): Appended[] {
+		return this.#transaction(() => messages.map(({ message, since }) => this.#appendOne(message, now, since)));
 	}
 
-	/** Hands out the oldest message that is due again, else the next new one; it is due again at `due`. */
-	take(stream: string, consumer: string, now: number, due: number): TakenRow | undefined {
+	/**
+	 * Hands out the oldest message that is due again, else the next new ones; they are due again at `due`. One that comes again
+	 * comes alone: it may have killed a process, and what had been handed out beside it would be counted as tried, too.
+	 */
+	take(stream: string, consumer: string, { now, due, limit }: { now: number; due: number; limit: number }): TakenRow[] {
 		return this.#transaction(() => {
 			const again = this.#get<TakenRow>(
-				`UPDATE pending SET attempts = attempts + 1, due = ?1 WHERE stream = ?2 AND consumer = ?3 AND seq =
-					(SELECT MIN(seq) FROM pending WHERE stream = ?2 AND consumer = ?3 AND due <= ?4)
-				RETURNING seq, attempts`,
-				...[due, stream, consumer, now]
+				`SELECT m.seq, subject, headers, data, time, attempts + 1 AS attempts FROM pending p
+				JOIN message m ON m.stream = p.stream AND m.seq = p.seq
+				WHERE p.stream = ? AND consumer = ? AND due <= ? ORDER BY p.seq LIMIT 1`,
+				...[stream, consumer, now]
 			);
 			if (again) {
-				const message = this.get(stream, again.seq);
-				if (message) return { ...message, attempts: again.attempts };
-				this.ack(stream, consumer, again.seq);
+				this.#run(
+					"UPDATE pending SET attempts = ?, due = ? WHERE stream = ? AND consumer = ? AND seq = ?",
+					...[again.attempts, due, stream, consumer, again.seq]
+				);
+				return [again];
 			}
-			const message = this.#get<MessageRow>(
+			const fresh = this.#all<MessageRow>(
 				`SELECT seq, subject, headers, data, time FROM message WHERE stream = ?1 AND seq >=
-					(SELECT next_seq FROM consumer WHERE stream = ?1 AND name = ?2) ORDER BY seq LIMIT 1`,
-				...[stream, consumer]
+					(SELECT next_seq FROM consumer WHERE stream = ?1 AND name = ?2) ORDER BY seq LIMIT ?3`,
+				...[stream, consumer, limit]
 			);
-			if (!message) return undefined;
-			this.#run("UPDATE consumer SET next_seq = ? WHERE stream = ? AND name = ?", message.seq + 1, stream, consumer);
-			this.#run("INSERT INTO pending VALUES (?, ?, ?, 1, ?)", stream, consumer, message.seq, due);
-			return { ...message, attempts: 1 };
+			for (const { seq } of fresh) this.#run("INSERT INTO pending VALUES (?, ?, ?, 1, ?)", stream, consumer, seq, due);
+			const last = fresh.at(-1);
+			if (last)
+				this.#run("UPDATE consumer SET next_seq = ? WHERE stream = ? AND name = ?", last.seq + 1, stream, consumer);
+			return fresh.map(message => ({ ...message, attempts: 1 }));
 		});
 	}
 
-	ack(stream: string, consumer: string, seq: number): void {
-		this.#run("DELETE FROM pending WHERE stream = ? AND consumer = ? AND seq = ?", stream, consumer, seq);
+	/** Takes messages back as if they had not been handed out this time. */
+	untake(stream: string, consumer: string, seqs: readonly number[]): void {
+		this.#transaction(() => {
+			for (const seq of seqs)
+				this.#run(
+					"UPDATE pending SET attempts = attempts - 1, due = 0 WHERE stream = ? AND consumer = ? AND seq = ?",
+					...[stream, consumer, seq]
+				);
+		});
+	}
+
+	/** Forgets that messages were handed out: they are done with. */
+	ack(stream: string, consumer: string, seqs: readonly number[]): void {
+		this.#transaction(() => {
+			for (const seq of seqs)
+				this.#run("DELETE FROM pending WHERE stream = ? AND consumer = ? AND seq = ?", stream, consumer, seq);
+		});
 	}
 
 	postpone(stream: string, consumer: string, seq: number, due: number): void {
@@ -147,11 +158,21 @@ export class LocalStore {
 	}
 
 	remove(stream: string, seq: number): boolean {
-		return this.#run("DELETE FROM message WHERE stream = ? AND seq = ?", stream, seq) === 1;
+		return this.#transaction(() => {
+			this.#run("DELETE FROM pending WHERE stream = ? AND seq = ?", stream, seq);
+			return this.#run("DELETE FROM message WHERE stream = ? AND seq = ?", stream, seq) === 1;
+		});
 	}
 
 	removeBefore(stream: string, time: number): void {
-		this.#run("DELETE FROM message WHERE stream = ? AND time < ?", stream, time);
+		this.#transaction(() => {
+			this.#run("DELETE FROM message WHERE stream = ? AND time < ?", stream, time);
+			this.#run(
+				`DELETE FROM pending WHERE stream = ?1
+					AND seq NOT IN (SELECT seq FROM message WHERE stream = ?1 AND message.seq = pending.seq)`,
+				stream
+			);
+		});
 	}
 
 	streamState(stream: string) {
@@ -182,6 +203,24 @@ export class LocalStore {
 		return row?.pending ?? 0;
 	}
 
+	#appendOne({ stream, subject, id, headers, data }: OutgoingMessage, now: number, since: number): Appended {
+		const known = this.#get<{ seq: number }>(
+			// Left to itself, SQLite takes the index on the time and looks at every message since then.
+			"SELECT seq FROM message INDEXED BY message_msg_id WHERE stream = ? AND msg_id = ? AND time >= ?",
+			...[stream, id, since]
+		);
+		if (known) return { seq: known.seq, duplicate: true };
+		const { seq } = this.#get<{ seq: number }>(
+			"UPDATE stream SET last_seq = last_seq + 1 WHERE name = ? RETURNING last_seq AS seq",
+			stream
+		) as { seq: number };
+		this.#run(
+			"INSERT INTO message (stream, seq, subject, msg_id, headers, data, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
+			...[stream, seq, subject, id, JSON.stringify(headers), data, now]
+		);
+		return { seq, duplicate: false };
+	}
+
 	#transaction<T>(work: () => T): T {
 		this.#database.exec("BEGIN IMMEDIATE");
 		try {
@@ -196,6 +235,10 @@ export class LocalStore {
 
 	#run(sql: string, ...values: SQLInputValue[]): number {
 		return Number(this.#statement(sql).run(...values).changes);
+	}
+
+	#all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
+		return this.#statement(sql).all(...values) as Row[];
 	}
 
 	#get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {

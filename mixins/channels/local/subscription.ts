@@ -1,3 +1,4 @@
+import DataLoader from "dataloader";
 import { type Accept, type ConsumerDefinition, type Delivery, fits, type Subscription, settled } from "../transport.ts";
 import type { LocalStore, TakenRow } from "./store.ts";
 
@@ -18,6 +19,8 @@ export class LocalSubscription implements Subscription {
 	readonly #options: Options;
 	readonly #ended: Promise<void>;
 	readonly #ackWait: number;
+	/** What is done with at the same time is written in one transaction. */
+	readonly #acks = new DataLoader<number, undefined>(async seqs => this.#acknowledge(seqs), { cache: false });
 	#stopping = false;
 	#wake: (() => void) | undefined;
 
@@ -55,18 +58,32 @@ export class LocalSubscription implements Subscription {
 	}
 
 	async #step(): Promise<void> {
-		const { store, definition, accept } = this.#options;
-		const { stream, name, subject, maxAckPending } = settled(definition);
+		const { store, definition } = this.#options;
+		const { stream, name, concurrency, together, maxAckPending } = settled(definition);
 		const now = Date.now();
-		const full = store.pending(stream, name) >= maxAckPending && (store.nextDue(stream, name) ?? 0) > now;
-		const taken = full ? undefined : store.take(stream, name, now, now + this.#ackWait);
-		if (!taken) {
-			const due = store.nextDue(stream, name) ?? Number.POSITIVE_INFINITY;
-			await this.#sleep(Math.min(POLL_MS, Math.max(1, due - now)));
-			return;
+		const room = maxAckPending - store.pending(stream, name);
+		const full = room <= 0 && (store.nextDue(stream, name) ?? 0) > now;
+		// What waits here for a free handler is not said to be worked on: it must be little.
+		const limit = Math.min(Math.max(concurrency, together), Math.max(room, 1));
+		const taken = full ? [] : store.take(stream, name, { now, due: now + this.#ackWait, limit });
+		if (taken.length > 0) return this.#handOut(taken);
+
+		const due = store.nextDue(stream, name) ?? Number.POSITIVE_INFINITY;
+		await this.#sleep(Math.min(POLL_MS, Math.max(1, due - now)));
+	}
+
+	async #handOut(taken: TakenRow[]): Promise<void> {
+		const { store, definition, accept } = this.#options;
+		const { stream, name, subject } = settled(definition);
+		for (const [i, row] of taken.entries()) {
+			if (this.#stopping) {
+				const rest = taken.slice(i).map(({ seq }) => seq);
+				store.untake(stream, name, rest);
+				return;
+			}
+			if (!fits(subject, row.subject)) store.ack(stream, name, [row.seq]);
+			else await accept(this.#delivery(row));
 		}
-		if (!fits(subject, taken.subject)) store.ack(stream, name, taken.seq);
-		else await accept(this.#delivery(taken));
 	}
 
 	#delivery({ seq, subject, headers, data, time, attempts }: TakenRow): Delivery {
@@ -75,16 +92,20 @@ export class LocalSubscription implements Subscription {
 		const postpone = (milliseconds: number) => store.postpone(stream, name, seq, Date.now() + milliseconds);
 		return {
 			...{ stream, seq, subject, headers: JSON.parse(headers), data, time, attempts },
-			ack: async () => {
-				store.ack(stream, name, seq);
-				this.wake();
-			},
+			ack: () => this.#acks.load(seq),
 			retry: async milliseconds => {
 				postpone(milliseconds);
 				this.wake();
 			},
 			working: () => postpone(this.#ackWait)
 		};
+	}
+
+	#acknowledge(seqs: readonly number[]): undefined[] {
+		const { store, definition } = this.#options;
+		store.ack(definition.stream, definition.name, seqs);
+		this.wake();
+		return seqs.map(() => undefined);
 	}
 
 	#sleep(milliseconds: number): Promise<void> {

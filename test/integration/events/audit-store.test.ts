@@ -50,8 +50,11 @@ await onEachDatabase("The audit log", databases => {
 			define(auditEntryModel) as unknown as AuditEntryTable,
 			define(auditHeadModel) as unknown as AuditHeadTable
 		);
-		const append = (...facts: ChainedFact[]) =>
-			Promise.all(facts.map(one => runInTransaction(sequelize, transaction => store.append(one, transaction))));
+		const appendOne = async (one: ChainedFact) => {
+			const [isNew] = await runInTransaction(sequelize, transaction => store.append([one], transaction));
+			return isNew;
+		};
+		const append = (...facts: ChainedFact[]) => Promise.all(facts.map(appendOne));
 		for (let sequence = 1; sequence <= count; sequence++) await append(fact(sequence));
 		return { sequelize, store, append };
 	};
@@ -148,9 +151,32 @@ await onEachDatabase("The audit log", databases => {
 		assert.deepEqual([entries, broken], [8, null]);
 	});
 
+	it("facts of several sources that come together are chained in their order, those that repeat once", async t => {
+		const { store, sequelize } = await start(t, 2);
+		const ofUser = { source: "user", event_id: "u1" };
+		const facts = [fact(4), fact(1, ofUser), fact(2), fact(3), fact(4), fact(1, ofUser), fact(5)];
+		const added = await runInTransaction(sequelize, transaction => store.append(facts, transaction));
+		assert.deepEqual(added, [true, true, false, true, false, false, true]);
+		const [own] = await store.heads();
+		assert.ok(own);
+		const chain = await store.chain(own.source, 1, 10);
+		assert.deepEqual(
+			chain.map(({ sequence }) => sequence),
+			[1, 2, 4, 3, 5]
+		);
+		for (const head of await store.heads()) assert.equal((await verdictOf(store, head)).broken, null);
+	});
+
 	it("a number that a source uses for two facts is refused for good", async t => {
-		const { append } = await start(t, 2);
-		await assert.rejects(append(fact(2, { event_id: "another" })), { type: "AUDIT_SEQUENCE_REUSED", retryable: false });
+		const { store, sequelize, append } = await start(t, 2);
+		const refusal = { type: "AUDIT_SEQUENCE_REUSED", retryable: false };
+		await assert.rejects(append(fact(2, { event_id: "another" })), refusal);
+		const both = [fact(3), fact(3, { event_id: "another" })];
+		await assert.rejects(
+			runInTransaction(sequelize, transaction => store.append(both, transaction)),
+			refusal
+		);
+		assert.equal((await verdict(store)).entries, 2);
 	});
 
 	it("pages through a filtered list without gap or repetition while new entries arrive", async t => {

@@ -20,10 +20,15 @@ function deliveryOf(changes: Partial<Delivery> = {}): Delivery {
 	};
 }
 
-function workerOf(handle: (delivery: Delivery) => Promise<void>, ackWait = 10_000) {
+function workerOf(handle: (delivery: Delivery) => Promise<void>, ackWait = 10_000, together = 1) {
 	const warnings: string[] = [];
 	const observer = { redelivered() {}, buried() {}, warn: (message: string) => warnings.push(message) };
-	const worker = new Worker({ definition: { ...definition, ackWait }, handle, bury: async () => {}, observer });
+	const worker = new Worker({
+		definition: { ...definition, ackWait, together, orderBy: "source" },
+		handle,
+		bury: async () => {},
+		observer
+	});
 	return { worker, warnings };
 }
 
@@ -81,5 +86,84 @@ describe("A worker whose stream hands messages out again", () => {
 		for (let attempts = 1; attempts <= 6; attempts++)
 			await worker.accept(deliveryOf({ attempts, retry: async delay => void delays.push(delay) }));
 		assert.deepEqual(delays, [250, 500, 1_000, 2_000, 2_500, 2_500]);
+	});
+});
+
+describe("A worker that may handle messages together", () => {
+	const settled = { working() {}, retry: async () => {}, headers: { source: "note" } };
+	const some = (acknowledged: number[]) =>
+		[1, 2, 3, 4, 5, 6].map(seq => deliveryOf({ ...settled, seq, ack: async () => void acknowledged.push(seq) }));
+
+	it("begins what waits in its order, and acknowledges all of it", async t => {
+		const first = Promise.withResolvers<void>();
+		const rest = Promise.withResolvers<void>();
+		const begun: number[] = [];
+		const { worker } = workerOf(
+			({ seq }) => {
+				begun.push(seq);
+				return seq === 1 ? first.promise : rest.promise;
+			},
+			10_000,
+			4
+		);
+		t.after(() => worker.stop(1_000));
+		const acknowledged: number[] = [];
+		for (const delivery of some(acknowledged)) void worker.accept(delivery);
+		first.resolve();
+		await until(() => begun.length > 1);
+		assert.deepEqual(begun, [1, 2, 3, 4, 5]);
+		rest.resolve();
+		await until(() => acknowledged.length === 6);
+		assert.deepEqual(begun, [1, 2, 3, 4, 5, 6]);
+	});
+
+	it("handles what failed again, one after the other, and acknowledges what did not", async t => {
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const handled: number[] = [];
+		let running = 0;
+		let most = 0;
+		const { worker, warnings } = workerOf(
+			async ({ seq }) => {
+				handled.push(seq);
+				if (seq === 1) await promise;
+				const isFirstTime = handled.filter(known => known === seq).length === 1;
+				if (isFirstTime && seq > 2) throw new Error("the transaction failed");
+				if (!isFirstTime) most = Math.max(most, ++running);
+				await Promise.resolve();
+				if (!isFirstTime) running--;
+			},
+			10_000,
+			5
+		);
+		t.after(() => worker.stop(1_000));
+		const acknowledged: number[] = [];
+		for (const delivery of some(acknowledged)) void worker.accept(delivery);
+		resolve();
+		await until(() => acknowledged.length === 6);
+		assert.deepEqual(handled, [1, 2, 3, 4, 5, 6, 3, 4, 5, 6]);
+		assert.deepEqual(acknowledged, [1, 2, 3, 4, 5, 6]);
+		assert.equal(most, 1);
+		assert.deepEqual(warnings, []);
+	});
+
+	it("hands back what failed while it stops", async () => {
+		const failure = Promise.withResolvers<void>();
+		const begun: number[] = [];
+		const { worker } = workerOf(
+			({ seq }) => {
+				begun.push(seq);
+				return seq === 1 ? Promise.resolve() : failure.promise;
+			},
+			10_000,
+			9
+		);
+		const back: number[] = [];
+		for (const delivery of some([]))
+			void worker.accept({ ...delivery, retry: async () => void back.push(delivery.seq) });
+		await until(() => begun.length === 6);
+		const stopped = worker.stop(1_000);
+		failure.reject(new Error("the database is closed"));
+		assert.equal(await stopped, true);
+		assert.deepEqual(back, [2, 3, 4, 5, 6]);
 	});
 });

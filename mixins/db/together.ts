@@ -1,0 +1,79 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Sequelize, Transaction } from "sequelize";
+import { isRetryable, runInTransaction } from "./transaction.ts";
+
+/** The most that share a transaction. */
+const MOST = 32;
+/** How many shared transactions run at once: what comes meanwhile waits for the next one, and shares it. */
+const AT_ONCE = 2;
+
+type Work = (transaction: Transaction) => Promise<unknown>;
+
+interface Job extends PromiseWithResolvers<unknown> {
+	work: Work;
+}
+
+/**
+ * Group commit: functions that are given while others' transactions are on their way share the next one, so that under
+ * load many are begun and committed by one round trip each. Who is alone waits for nobody.
+ *
+ * A function that throws undoes the shared transaction, and then each of them runs again in a transaction of its own:
+ * nobody sees another's failure. It suits short work that hardly ever fails and waits for no row that somebody else may
+ * hold, such as inserts.
+ */
+export class SharedTransactions {
+	readonly #db: Sequelize;
+	readonly #waiting: Job[] = [];
+	#running = 0;
+
+	constructor(db: Sequelize) {
+		this.#db = db;
+	}
+
+	/**
+	 * Runs a function in a transaction, perhaps together with others; the rules of `runInTransaction` hold, and it may run
+	 * at the same time as another one on the same connection.
+	 */
+	run<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+		const job = { work: AsyncLocalStorage.bind(work) as Work, ...Promise.withResolvers<unknown>() };
+		this.#waiting.push(job);
+		this.#next();
+		return job.promise as Promise<T>;
+	}
+
+	#next(): void {
+		if (this.#running === AT_ONCE || this.#waiting.length === 0) return;
+		this.#running++;
+		const jobs = this.#waiting.splice(0, MOST);
+		const [only] = jobs;
+		const ended = jobs.length === 1 && only ? this.#alone(only) : this.#together(jobs);
+		void ended.finally(() => {
+			this.#running--;
+			this.#next();
+		});
+	}
+
+	async #together(jobs: readonly Job[]): Promise<void> {
+		let isDone = false;
+		try {
+			const results = await this.#db.transaction(async transaction => {
+				const settled = await Promise.allSettled(jobs.map(({ work }) => work(transaction)));
+				const values = settled.map(outcome => {
+					if (outcome.status === "rejected") throw outcome.reason;
+					return outcome.value;
+				});
+				isDone = true;
+				return values;
+			});
+			for (const [i, { resolve }] of jobs.entries()) resolve(results[i]);
+		} catch (error) {
+			// Whether a commit that failed came to pass nobody knows: what was done must not be done twice.
+			if (isDone && !isRetryable(error)) for (const { reject } of jobs) reject(error);
+			else await Promise.all(jobs.map(job => this.#alone(job)));
+		}
+	}
+
+	#alone({ work, resolve, reject }: Job): Promise<void> {
+		return runInTransaction(this.#db, work).then(resolve, reject);
+	}
+}

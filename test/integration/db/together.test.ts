@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { after, before, it } from "node:test";
+import type { ServiceBroker } from "moleculer";
+import { Op, type Transaction } from "sequelize";
+import type { Statement } from "../../../mixins/db.mixin.ts";
+import { onEachDatabase } from "../../support/databases.ts";
+import { quietBroker } from "../../support/log.ts";
+import { type ThingModel, type ThingService, thingService } from "../../support/things.ts";
+
+const INTO = "INSERT INTO things (name, count)";
+const CALLERS = 100;
+
+await onEachDatabase("Transactions that callers share", databases => {
+	let broker: ServiceBroker;
+	let service: ThingService;
+	let things: ThingModel;
+	const seen: string[] = [];
+
+	const insert = (name: string, transaction: Transaction) =>
+		service.statements.insert(INTO, "(?, ?)", [name, 0], transaction);
+	const idOf = async (name: string) => (await things.findOne({ where: { name }, rejectOnEmpty: true })).get().id;
+	const names = Array.from({ length: CALLERS }, (_, i) => `thing ${String(i).padStart(3, "0")}`);
+
+	before(async () => {
+		broker = quietBroker();
+		const onStatement = ({ operation }: Statement) => {
+			seen.push(operation);
+			return () => {};
+		};
+		const schema = thingService(await databases.create(), {}, { connection: { onStatement } });
+		service = broker.createService(schema) as ThingService;
+		await broker.start();
+		things = service.models.thing;
+	});
+	after(() => broker.stop());
+
+	it("give each of a hundred callers the id of its own row, with fewer transactions than callers", async () => {
+		seen.length = 0;
+		const ids = await Promise.all(names.map(name => service.together(transaction => insert(name, transaction))));
+		for (const [i, name] of names.entries()) assert.equal(ids[i], await idOf(name), name);
+		const begun = seen.filter(operation => operation === "START" || operation === "BEGIN").length;
+		assert.ok(begun > 0 && begun < CALLERS / 4, `${begun} transactions`);
+	});
+
+	it("keep one caller's failure from the others, whose work is done once", async () => {
+		const failing = new Set([3, 50]);
+		const outcomes = await Promise.allSettled(
+			names.map((name, i) =>
+				service.together(async transaction => {
+					await insert(`${name} beside a failure`, transaction);
+					if (failing.has(i)) throw new Error(`failure ${i}`);
+				})
+			)
+		);
+		for (const [i, { status }] of outcomes.entries()) assert.equal(status, failing.has(i) ? "rejected" : "fulfilled");
+		assert.deepEqual(
+			outcomes.flatMap(outcome => (outcome.status === "rejected" ? [outcome.reason.message] : [])),
+			["failure 3", "failure 50"]
+		);
+		for (const [i, name] of names.entries())
+			assert.equal(await things.count({ where: { name: `${name} beside a failure` } }), failing.has(i) ? 0 : 1, name);
+	});
+
+	it("do nothing twice when a commit fails and nobody knows what became of it", async () => {
+		let tries = 0;
+		const outcomes = await Promise.allSettled(
+			names.slice(0, 10).map(name =>
+				service.together(async transaction => {
+					tries++;
+					await insert(`${name} of a lost commit`, transaction);
+					const commit = transaction.commit.bind(transaction);
+					const commitAndLose = () => commit().then(() => Promise.reject(new Error("the connection was lost")));
+					Object.assign(transaction, { commit: commitAndLose });
+				})
+			)
+		);
+		assert.ok(outcomes.every(({ status }) => status === "rejected"));
+		assert.equal(tries, 10);
+		assert.equal(await things.count({ where: { name: { [Op.like]: "%of a lost commit" } } }), 10);
+	});
+
+	it("run each function in the context of its own caller", async () => {
+		const caller = new AsyncLocalStorage<string>();
+		const contexts = await Promise.all(
+			names.map(name =>
+				caller.run(name, () =>
+					service.together(async transaction => {
+						await insert(`${name} in context`, transaction);
+						return caller.getStore();
+					})
+				)
+			)
+		);
+		assert.deepEqual(contexts, names);
+	});
+
+	it("leave nothing of a function that is alone and throws", async () => {
+		const outcome = service.together(async transaction => {
+			await insert("never there", transaction);
+			throw new Error("changed my mind");
+		});
+		await assert.rejects(outcome, { message: "changed my mind" });
+		assert.equal(await things.count({ where: { name: "never there" } }), 0);
+	});
+});
