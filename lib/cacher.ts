@@ -7,6 +7,11 @@ const MOST = 10_000;
 /** A Redis that hangs must not hold a request for longer than the database would. */
 const TIMEOUT_MS = 250;
 
+/** Whether Redis did not answer a command in time; nobody knows whether it was carried out. The text is ioredis's. */
+export function isTimeout(error: unknown): boolean {
+	return error instanceof Error && error.message === "Command timed out";
+}
+
 type ChosenCacher = NonNullable<BrokerOptions["cacher"]>;
 
 /** moleculer waits for a farewell of Redis at the end, which does not come when Redis is away. */

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Attempts, type Handling } from "./attempts.ts";
 import { type Chain, insertEarly, isBefore } from "./chain.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
@@ -121,6 +122,12 @@ export class Worker {
 	}
 
 	async #drain(key: string, chain: Chain): Promise<void> {
+		if (this.#settings.together > 1) {
+			// What was delivered at the same time is there when the event loop turns.
+			this.#running++;
+			await setImmediate();
+			this.#running--;
+		}
 		for (;;) {
 			if (this.#settings.together > 1 && chain.queue.length > 1) await this.#drainTogether(chain);
 			const delivery = chain.queue.shift();

@@ -4,8 +4,8 @@ import { isRetryable, runInTransaction } from "./transaction.ts";
 
 /** The most that share a transaction. */
 const MOST = 32;
-/** How many shared transactions run at once: what comes meanwhile waits for the next one, and shares it. */
-const AT_ONCE = 2;
+/** How many shared transactions run at once, the others only when so many wait that they are full. */
+const AT_ONCE = 4;
 
 type Work = (transaction: Transaction) => Promise<unknown>;
 
@@ -42,7 +42,8 @@ export class SharedTransactions {
 	}
 
 	#next(): void {
-		if (this.#running === AT_ONCE || this.#waiting.length === 0) return;
+		const enough = this.#running === 0 ? 1 : MOST;
+		if (this.#running === AT_ONCE || this.#waiting.length < enough) return;
 		this.#running++;
 		const jobs = this.#waiting.splice(0, MOST);
 		const [only] = jobs;

@@ -56,9 +56,8 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 
 	return {
 		async request(req, res, route) {
-			const address = addressOf(req);
-			if (all) await countAndTell(all, address, res);
-			if (guarded && route?.guarded) await countAndTell(guarded, address, res);
+			if (all) await countAndTell(all, addressOf(req), res);
+			if (guarded && route?.guarded) await countAndTell(guarded, addressOf(req), res);
 		},
 
 		async user(id, res) {

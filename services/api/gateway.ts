@@ -98,7 +98,7 @@ async function onAfterCall(
 	_res: unknown,
 	data: unknown
 ): Promise<unknown> {
-	const { envelope, ...route } = req.$alias as RoutedAlias;
+	const route = req.$alias as RoutedAlias;
 	const fields = data as Record<string, unknown>;
 	await req.attempt?.succeeded();
 	const { status, location } = route.pending && fields.status === "pending" ? route.pending : route;
@@ -108,8 +108,8 @@ async function onAfterCall(
 		ctx.meta.$location = location(fields);
 		ctx.meta.$responseHeaders = { Location: ctx.meta.$location };
 	}
-	if (envelope === "none") return data;
-	if (envelope !== "tokens") return success(data);
+	if (route.envelope === "none") return data;
+	if (route.envelope !== "tokens") return success(data);
 	const { token, expire, refresh_token } = fields;
 	return { ...success(data), token, expire, refresh_token };
 }

@@ -1,9 +1,12 @@
 import { randomUUID } from "node:crypto";
+import { isTimeout } from "../../lib/cacher.ts";
 import type { NotePage } from "./note.contract.ts";
 
 /** How long a list is kept, in seconds: also how long it may be old after a write that could not reach the cache. */
 const LIST_SECONDS = 30;
 const GENERATION_SECONDS = 3600;
+/** How long a write insists on telling a cacher that is slow before it is answered, in milliseconds. */
+const PATIENCE_MS = 1_000;
 
 /** The part of moleculer's cachers that is needed. */
 interface Cacher {
@@ -81,7 +84,16 @@ export function noteLists(cacher: Cacher | null | undefined, warn: (error: unkno
 		},
 
 		async changed(userId) {
-			await begin(userId).catch(warn);
+			const end = performance.now() + PATIENCE_MS;
+			const tell = async (): Promise<unknown> => {
+				try {
+					return await begin(userId);
+				} catch (error) {
+					// Who is away has nothing old to give; who is slow answers others meanwhile.
+					return isTimeout(error) && performance.now() < end ? tell() : warn(error);
+				}
+			};
+			await tell();
 		}
 	};
 }

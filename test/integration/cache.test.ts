@@ -10,6 +10,7 @@ import { assertSuccess } from "../support/answers.ts";
 import { type App, startGateway, startNode, startSplitApp, useEnvironment } from "../support/app.ts";
 import type { Client } from "../support/client.ts";
 import { requireServers } from "../support/servers.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 
 const { skip } = await requireServers("redis");
 useEnvironment();
@@ -20,15 +21,19 @@ describe("Lists in Redis, with two gateways and two note nodes", { skip }, () =>
 	const stops: (() => Promise<void>)[] = [];
 	const suite = { after: (stop: () => Promise<void>) => void stops.push(stop) };
 	let redis: LocalServer;
+	/** Between the first note node and Redis. */
+	let wire: TcpProxy;
 	let app: App;
 	let second: ServiceBroker;
 	let clients: Client[];
 
 	before(async () => {
 		redis = await startRedis();
-		const cacher = () => cacherOf(readEnv({ ...process.env, CACHE: "redis", REDIS_URL: redis.url }));
-		app = await startSplitApp(suite, {}, {}, { worker: { cacher: cacher() } });
-		second = await startNode(suite, app, "worker-2", ["note"], { cacher: cacher() });
+		wire = await TcpProxy.start(Number(new URL(redis.url).port));
+		stops.push(() => wire.close());
+		const cacher = (url: string) => cacherOf(readEnv({ ...process.env, CACHE: "redis", REDIS_URL: url }));
+		app = await startSplitApp(suite, {}, {}, { worker: { cacher: cacher(`redis://127.0.0.1:${wire.port}`) } });
+		second = await startNode(suite, app, "worker-2", ["note"], { cacher: cacher(redis.url) });
 		clients = [app.client, await startGateway(suite, app)];
 		await app.broker.waitForServices("note");
 	});
@@ -81,6 +86,20 @@ describe("Lists in Redis, with two gateways and two note nodes", { skip }, () =>
 			assert.equal(answer.total, 0);
 			found.notes.page = page;
 		}
+	});
+
+	it("show a write after its answer also when Redis is slower than a command may take", async () => {
+		const { user_id } = await app.client.newUser();
+		const meta = { user: { id: user_id, role: "user", session_id: "s" } };
+		const elsewhere = () => second.call<NotePage, object>("note.query", {}, { meta, nodeID: second.nodeID });
+		assert.equal((await elsewhere()).total, 0);
+		wire.delay = 400;
+		setTimeout(() => {
+			wire.delay = 0;
+		}, 600);
+		const note = { title: "Slow", content: "x" };
+		await app.worker.call("note.create", note, { meta, nodeID: app.worker.nodeID });
+		assert.equal((await elsewhere()).total, 1);
 	});
 
 	it("come from the database when Redis has gone, and writes are answered", async () => {
