@@ -7,7 +7,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { admission } from "./admission.ts";
 import { docsFile } from "./api.contract.ts";
 import { docsAsset } from "./docs.ts";
-import { drainHttp, untilDraining } from "./drain.ts";
+import { drainable, untilDraining } from "./drain.ts";
 import { type GatewayVars, gatewaySettings } from "./gateway.ts";
 import { registerHttpMetrics } from "./http-metrics.ts";
 import { httpServer } from "./http-server.ts";
@@ -79,8 +79,9 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		registerHttpMetrics(this.broker);
 		this.admission = admission(env(), this.broker);
 		// Before any service of this process stops: requests under way may need them all, and what was refused the audit log.
+		const drain = drainable(this.server);
 		const stopping = async () => {
-			await drainHttp(this.server, { notice: env().DRAIN_NOTICE_MS });
+			await drain({ notice: env().DRAIN_NOTICE_MS });
 			await this.tellRefusals();
 		};
 		this.broker.middlewares.add({ name: "HttpDrain", stopping });
