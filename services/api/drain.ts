@@ -1,4 +1,4 @@
-import type { RequestListener, Server } from "node:http";
+import type { RequestListener, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServiceBroker } from "moleculer";
@@ -35,8 +35,15 @@ export function drainable(server: Server): (times: DrainTimes) => Promise<void> 
 		connections.add(socket);
 		socket.once("close", () => connections.delete(socket));
 	});
+	const underWay = new Set<ServerResponse>();
+	server.on("request", (_req, res) => {
+		underWay.add(res);
+		res.once("close", () => underWay.delete(res));
+	});
 	return async ({ notice, finish = FINISH_MS }) => {
 		if (!server.listening) return;
+		// A connection that becomes idle after the server was closed would be kept.
+		for (const res of underWay) if (!res.headersSent) res.setHeader("Connection", "close");
 		await delay(notice);
 		const closed = new Promise<void>(resolve => server.close(() => resolve()));
 		// Browsers and proxies open connections ahead of their requests. Node waits for the first request of each.

@@ -38,7 +38,7 @@ describe("A server that drains", { timeout: 30_000 }, () => {
 	it("answers a request that is under way, and ends a connection that has had its answer", async t => {
 		const slow = Promise.withResolvers<ServerResponse>();
 		const { drain, connection } = await listening(t, (req, res) => {
-			if (req.url === "/slow") slow.resolve(res.setHeader("Connection", "close"));
+			if (req.url === "/slow") slow.resolve(res);
 			else res.end("done");
 		});
 		const [idle, busy] = [await connection(), await connection()];
