@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
 import { Client } from "../support/client.ts";
-import { spawnNode } from "../support/processes.ts";
+import { freePort, spawnNode } from "../support/processes.ts";
 import { openTerminal } from "../support/terminal.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-start-"));
@@ -99,4 +99,21 @@ describe("npm start", () => {
 			assert.notEqual(code, 0);
 			assert.match(node.output, said);
 		});
+});
+
+describe("npm run repl", () => {
+	it("says in a line that no mesh is named, and how to get to one", async () => {
+		const repl = spawnNode({ args: ["scripts/repl.ts"] });
+		assert.equal((await repl.exited).code, 1);
+		assert.equal(repl.lines.length, 1, repl.output);
+		assert.match(repl.output, /NATS_URL is not set.*`npm run mesh`.*`npm start -- --repl`/);
+	});
+
+	it("says in a line which NATS does not answer, and does not wait for it", async () => {
+		const host = `127.0.0.1:${await freePort()}`;
+		const repl = spawnNode({ args: ["scripts/repl.ts"], env: { NATS_URL: `nats://user:secret@${host}` } });
+		assert.equal((await repl.exited).code, 1);
+		assert.equal(repl.lines.length, 1, repl.output);
+		assert.match(repl.output, new RegExp(`NATS at ${host} can not be used \\(CONNECTION_REFUSED\\).*\`npm run mesh\``));
+	});
 });
