@@ -16,10 +16,10 @@ import { Overload } from "./overload.ts";
 import { readiness } from "./readiness.ts";
 import { type RefusalsMethods, RefusalsMixin } from "./refusals.mixin.ts";
 import { routes } from "./routes.ts";
-import { SessionsMixin } from "./sessions.mixin.ts";
+import { type SessionsMethods, SessionsMixin } from "./sessions.mixin.ts";
 import { restTracing, traceFailure } from "./trace.ts";
 
-interface ApiMethods extends RefusalsMethods {
+interface ApiMethods extends RefusalsMethods, SessionsMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
 }
