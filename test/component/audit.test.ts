@@ -9,8 +9,8 @@ import type { Channels } from "../../mixins/channels.mixin.ts";
 import type { AuditPage } from "../../services/audit/audit.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
 import { newAdmin, onBothShapes, startApp, startSplitApp, useEnvironment } from "../support/app.ts";
-import { until } from "../support/channels.ts";
 import type { Client } from "../support/client.ts";
+import { until } from "../support/until.ts";
 
 useEnvironment();
 

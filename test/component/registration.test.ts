@@ -11,7 +11,7 @@ import { conversation } from "../../mixins/saga/testing.ts";
 import { registration, registrationIds } from "../../services/user/user.registration.ts";
 import { type App, startApp, useEnvironment } from "../support/app.ts";
 import type { Answer } from "../support/client.ts";
-import { until } from "../support/sagas.ts";
+import { until } from "../support/until.ts";
 
 useEnvironment();
 

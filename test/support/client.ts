@@ -113,7 +113,8 @@ export class Client {
 	async newUser(username = `user-${process.pid}-${++users}`, password = "correct horse"): Promise<TestUser> {
 		const registered = await this.send("POST", "/v1/user/register", { json: { username, password } });
 		// On a machine that is busy with other tests it may be done after the answer.
-		if (registered.status === 202) await until(async () => (await this.#sagaAt(registered)) !== "pending");
+		if (registered.status === 202)
+			await until("the registration has ended", async () => (await this.#sagaAt(registered)) !== "pending");
 		else assert.equal(registered.status, 201, registered.text);
 		const { user_id } = registered.body.data as { user_id?: number };
 		const tokens = await this.login(username, password);

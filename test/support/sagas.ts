@@ -113,9 +113,3 @@ export async function testSagas(
 export async function rowsOf(database: Database, table: string): Promise<Record<string, unknown>[]> {
 	return database.db.query(`SELECT * FROM ${table}`, { type: QueryTypes.SELECT });
 }
-
-/** Waits until a condition holds. @throws Error after 10 seconds, with what it was waited for */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-	for (const end = performance.now() + 10_000; !(await condition()); await delay(5))
-		if (performance.now() > end) throw new Error(`Waited 10 s until ${what}`);
-}

@@ -165,9 +165,12 @@ describe("A gateway that stops", () => {
 		const { broker, client } = await startApp(t, { note });
 		const { token } = await client.newUser();
 		const query = client.send("GET", "/v1/note/query", { token });
-		await until(() => asked);
+		await until("the service was asked", () => asked);
 		const stopped = broker.stop();
-		await until(async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined);
+		await until(
+			"nobody listens any more",
+			async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined
+		);
 		release();
 		assert.deepEqual(assertSuccess(await query), page);
 		await stopped;

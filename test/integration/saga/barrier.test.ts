@@ -7,7 +7,8 @@ import type { Database } from "../../../mixins/saga/database.ts";
 import type { Branch } from "../../../mixins/saga/engine.ts";
 import { quiet } from "../../support/app.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { rowsOf, sagaDatabase, until } from "../../support/sagas.ts";
+import { rowsOf, sagaDatabase } from "../../support/sagas.ts";
+import { until } from "../../support/until.ts";
 
 const broker = new ServiceBroker(quiet({ metrics: true }));
 const branch = (op: Branch["op"], gid = "g1", step = "pay") => ({ meta: { saga: { gid, step, op } }, broker }) as never;

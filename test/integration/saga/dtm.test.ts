@@ -6,7 +6,8 @@ import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure, sagaOngoing } from "../../../mixins/saga/errors.ts";
 import type { SagaState } from "../../../mixins/saga/state.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { sagaDatabase, testEngine, testSagas, until } from "../../support/sagas.ts";
+import { sagaDatabase, testEngine, testSagas } from "../../support/sagas.ts";
+import { until } from "../../support/until.ts";
 
 const about = { name: "transfer", version: 1 };
 const transfer = defineSaga({

@@ -5,7 +5,8 @@ import { Fenced, sagaFailure, sagaOngoing } from "../../../mixins/saga/errors.ts
 import { purgeAll } from "../../../mixins/saga/housekeeping.ts";
 import { operatorStore } from "../../../mixins/saga/operator-store.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { rowsOf, sagaDatabase, testEngine, until } from "../../support/sagas.ts";
+import { rowsOf, sagaDatabase, testEngine } from "../../support/sagas.ts";
+import { until } from "../../support/until.ts";
 
 const about = { name: "trip", version: 1 };
 const saga = defineSaga({
