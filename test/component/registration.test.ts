@@ -9,7 +9,6 @@ import { acquire } from "../../mixins/db/connection.ts";
 import type { SagaMethods } from "../../mixins/saga/saga.mixin.ts";
 import { registrationIds } from "../../services/user/user.registration.ts";
 import { type App, startApp, useEnvironment } from "../support/app.ts";
-import type { Answer } from "../support/client.ts";
 import { until } from "../support/until.ts";
 
 useEnvironment();
@@ -34,19 +33,6 @@ const pointsOf = async (app: App, username: string) => {
 	return (points.body.data as { balance: number }).balance;
 };
 
-/** How a registration ended, which on a busy machine may be after the answer. */
-async function outcomeOf(app: App, { status, body, headers }: Answer): Promise<string> {
-	if (status === 201) return "succeed";
-	if (status === 409) return body.code === 10003 ? "taken" : `refused with ${body.code}`;
-	assert.equal(status, 202);
-	let saga = { status: "pending", reason: "" };
-	await until("the registration has ended", async () => {
-		saga = (await app.client.send("GET", String(headers.location))).body.data as typeof saga;
-		return saga.status !== "pending";
-	});
-	return saga.reason === "USERNAME_TAKEN" ? "taken" : saga.status;
-}
-
 /** A points service whose grant does something else. */
 const pointsThat = (grant: () => unknown, revoke: () => unknown = () => null): ServiceSchema => ({
 	name: "points",
@@ -65,7 +51,7 @@ describe("Registration", () => {
 	it("of 10 requests for one name together, one gets it and nine 409, and ten points are there", async t => {
 		const app = await startApp(t);
 		const answers = await Promise.all(Array.from({ length: 10 }, () => register(app, "race")));
-		const outcomes = await Promise.all(answers.map(answer => outcomeOf(app, answer)));
+		const outcomes = await Promise.all(answers.map(answer => app.client.outcomeOf(answer)));
 		assert.deepEqual(outcomes.sort(), ["succeed", ...Array(9).fill("taken")]);
 		assert.equal(await pointsOf(app, "race"), 10);
 	});
