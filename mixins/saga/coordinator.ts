@@ -32,7 +32,7 @@ export class Coordinator {
 	/** Whether the last look left due sagas for want of room. */
 	#isBehind = false;
 	#due = Number.POSITIVE_INFINITY;
-	#looking = false;
+	#looking: Promise<void> | undefined;
 	#stopped = true;
 
 	constructor(parts: CoordinatorParts) {
@@ -45,11 +45,12 @@ export class Coordinator {
 		this.nudge(0);
 	}
 
-	/** Lets drives give their sagas back and waits for them; a drive waits for its call at most. */
+	/** Lets drives give their sagas back, those of a look under way too, and waits for them; a drive waits for its call at most. */
 	async stop(): Promise<void> {
 		this.#stopped = true;
 		clearTimeout(this.#timer);
 		this.#parts.engine.stop();
+		await this.#looking;
 		await Promise.all(this.#drives);
 	}
 
@@ -72,20 +73,22 @@ export class Coordinator {
 		return drive;
 	}
 
-	async #look(): Promise<void> {
+	#look(): void {
+		const { options, onError } = this.#parts;
 		this.#due = Number.POSITIVE_INFINITY;
 		// One look at a time: a slow database must not pile them up.
-		if (this.#looking) return this.nudge(this.#parts.options.pollInterval);
-		this.#looking = true;
-		try {
-			await this.#takeDue();
-			if (this.#isBehind && this.#taken < this.#parts.options.batch) this.nudge(0);
-		} catch (error) {
-			this.#parts.onError(error);
-		} finally {
-			this.#looking = false;
-			this.nudge(this.#parts.options.pollInterval * (0.75 + Math.random() / 2));
+		if (this.#looking) {
+			this.nudge(options.pollInterval);
+			return;
 		}
+		this.#looking = this.#takeDue()
+			.then(() => {
+				if (this.#isBehind && this.#taken < options.batch) this.nudge(0);
+			}, onError)
+			.finally(() => {
+				this.#looking = undefined;
+				this.nudge(options.pollInterval * (0.75 + Math.random() / 2));
+			});
 	}
 
 	async #takeDue(): Promise<void> {

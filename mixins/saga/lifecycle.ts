@@ -9,13 +9,13 @@ interface Hooks {
 
 /**
  * Lets a mixin start when all else in its service has started, its database above all, and stop before all else stops.
- * Moleculer runs the hooks of mixins in one order for both, the mixin listed last first.
+ * Moleculer runs the list of `started` from its beginning, and that of `stopped` from its end.
  */
 export function innermost<Own extends object>(start: Hook<Own>, stop: Hook<Own>): Partial<ServiceSchema> {
 	const merging: { merged(schema: Hooks): void } = {
 		merged(schema) {
 			schema.started = [...[schema.started ?? []].flat(), start as Hook];
-			schema.stopped = [stop as Hook, ...[schema.stopped ?? []].flat()];
+			schema.stopped = [...[schema.stopped ?? []].flat(), stop as Hook];
 		}
 	};
 	return merging as unknown as Partial<ServiceSchema>;

@@ -7,19 +7,19 @@ import packageJson from "../../package.json" with { type: "json" };
 import { admission } from "./admission.ts";
 import { docsFile } from "./api.contract.ts";
 import { docsAsset } from "./docs.ts";
-import { drainHttp, untilDraining } from "./drain.ts";
+import { drainable, untilDraining } from "./drain.ts";
 import { type GatewayVars, gatewaySettings } from "./gateway.ts";
 import { registerHttpMetrics } from "./http-metrics.ts";
 import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { Overload } from "./overload.ts";
 import { readiness } from "./readiness.ts";
-import { RefusalsMixin } from "./refusals.mixin.ts";
+import { type RefusalsMethods, RefusalsMixin } from "./refusals.mixin.ts";
 import { routes } from "./routes.ts";
-import { SessionsMixin } from "./sessions.mixin.ts";
+import { type SessionsMethods, SessionsMixin } from "./sessions.mixin.ts";
 import { restTracing, traceFailure } from "./trace.ts";
 
-interface ApiMethods {
+interface ApiMethods extends RefusalsMethods, SessionsMethods {
 	/** moleculer-web's own: answers with `settings.onError`. */
 	sendError(req: IncomingRequest, res: GatewayResponse, error: unknown): void;
 }
@@ -78,9 +78,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		Object.assign(this.settings, { port: PORT, ip: HOST });
 		registerHttpMetrics(this.broker);
 		this.admission = admission(env(), this.broker);
-		// Before any service of this process stops: requests under way may need them all.
-		const { server, broker } = this;
-		broker.middlewares.add({ name: "HttpDrain", stopping: () => drainHttp(server, { notice: env().DRAIN_NOTICE_MS }) });
+		// Before any service of this process stops: requests under way may need them all, and what was refused the audit log.
+		const drain = drainable(this.server);
+		const stopping = async () => {
+			await drain({ notice: env().DRAIN_NOTICE_MS });
+			await this.tellRefusals();
+		};
+		this.broker.middlewares.add({ name: "HttpDrain", stopping });
 	},
 
 	started() {

@@ -1,9 +1,18 @@
-import type { RequestListener, Server } from "node:http";
+import type { RequestListener, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServiceBroker } from "moleculer";
 
 /** How long requests under way may take when the server closes, in milliseconds. */
 const FINISH_MS = 10_000;
+
+/** How long a server takes its time to close, in milliseconds. */
+export interface DrainTimes {
+	/** For those who send requests to notice that it drains. */
+	notice: number;
+	/** For requests under way; what takes longer is cut off. Default 10 000. */
+	finish?: number;
+}
 
 /**
  * Puts itself before a listener for requests. While the broker stops, each answer ends its connection: the client's next
@@ -17,16 +26,30 @@ export function untilDraining(broker: ServiceBroker, listener: RequestListener):
 }
 
 /**
- * Closes a server so that no request is lost: goes on as before for a while, since those who send requests have to
- * notice that it drains, then takes no more connections and finishes what is under way. Bounded: what takes longer than
- * 10 s is cut off.
- * @param notice milliseconds
+ * Prepares a server, before it listens, to be closed so that no request is lost.
+ * @returns closes it: the server goes on as before for a while, then takes no more connections and finishes what is under way
  */
-export async function drainHttp(server: Server, { notice }: { notice: number }): Promise<void> {
-	if (!server.listening) return;
-	await delay(notice);
-	const closed = new Promise<void>(resolve => server.close(() => resolve()));
-	const cutOff = setTimeout(() => server.closeAllConnections(), FINISH_MS);
-	await closed;
-	clearTimeout(cutOff);
+export function drainable(server: Server): (times: DrainTimes) => Promise<void> {
+	const connections = new Set<Socket>();
+	server.on("connection", socket => {
+		connections.add(socket);
+		socket.once("close", () => connections.delete(socket));
+	});
+	const underWay = new Set<ServerResponse>();
+	server.on("request", (_req, res) => {
+		underWay.add(res);
+		res.once("close", () => underWay.delete(res));
+	});
+	return async ({ notice, finish = FINISH_MS }) => {
+		if (!server.listening) return;
+		// A connection that becomes idle after the server was closed would be kept.
+		for (const res of underWay) if (!res.headersSent) res.setHeader("Connection", "close");
+		await delay(notice);
+		const closed = new Promise<void>(resolve => server.close(() => resolve()));
+		// Browsers and proxies open connections ahead of their requests. Node waits for the first request of each.
+		for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+		const cutOff = setTimeout(() => server.closeAllConnections(), finish);
+		await closed;
+		clearTimeout(cutOff);
+	};
 }

@@ -1,22 +1,35 @@
 import type { Context } from "moleculer";
 import { type Actions, call } from "../../lib/call.ts";
 import type { Readiness } from "./api.contract.ts";
-import { neighbours, required } from "./routes.ts";
+import { neighbours } from "./routes.ts";
+import type { SessionsMethods } from "./sessions.mixin.ts";
 
 /** How long a service may take to say that it is ready, in milliseconds. */
 const TIMEOUT_MS = 1000;
 
 /**
+ * Without these a gateway is not ready. The platform is for notes; without another service, only its own routes fail. A
+ * load balancer asks all gateways, and they all miss the same service: a longer list would take more users' notes away.
+ *
+ * The user service is needed once: a gateway that has not learnt from it which sessions ended lets nobody in, while
+ * another one may. From then on notes are served to everybody who is logged in, for as long as their access tokens live.
+ */
+const REQUIRED = ["note", "transporter"];
+
+/**
  * Asks one node of each service behind the routes, all at once. The gateway is ready while those answer that it can not
  * do without; the others are told of.
  */
-export async function readiness(ctx: Context<unknown, Record<string, unknown>>): Promise<Readiness> {
+export async function readiness(
+	this: SessionsMethods,
+	ctx: Context<unknown, Record<string, unknown>>
+): Promise<Readiness> {
 	const answers = await Promise.all(neighbours.map(service => isReady(ctx, service)));
 	const checks = Object.fromEntries(neighbours.map((service, i) => [service, answers[i] ? "ok" : "failed"] as const));
 	const { transit, started } = ctx.broker;
 	checks.transporter = transit && !transit.connected ? "failed" : "ok";
 
-	const needed = [...required, "transporter"];
+	const needed = this.knowsSessions() ? REQUIRED : [...REQUIRED, "user"];
 	const ready = needed.every(name => checks[name] === "ok");
 	// Of all that a broker does to stop, it first says that it is not started.
 	const status = started ? (ready ? "ok" : "failed") : "draining";

@@ -7,18 +7,23 @@ import { Refusals } from "./refusals.ts";
 import { matchedRoute } from "./routes.ts";
 
 const WINDOW_MS = 60_000;
+/** How long the audit log may take, in milliseconds: a gateway that stops waits for it. */
+const TIMEOUT_MS = 3_000;
 
 /** What the mixin adds to `this`. */
 export interface RefusalsMethods {
 	/** Counts a request that was refused before it reached an action. */
 	refused(req: GatewayRequest, status: number, error: unknown): void;
-	/** Tells the audit log at once what was counted. */
+	/** Tells the audit log at once what was counted. Does not reject: what it does not take is kept for the next time. */
 	tellRefusals(): Promise<void>;
 }
 
 const counted = new WeakMap<Service, { refusals: Refusals; timer: NodeJS.Timeout }>();
 
-/** Reports what the gateway itself refuses to the audit log: who may not, comes without a token, or can not be read. */
+/**
+ * Reports what the gateway itself refuses to the audit log, once a minute: who may not, comes without a token, or can not
+ * be read. What is counted when the broker stops is the service's to tell, while the audit log is still there.
+ */
 export const RefusalsMixin: Partial<ServiceSchema> = {
 	methods: {
 		refused(this: Service, req: GatewayRequest, status: number, error: unknown) {
@@ -35,8 +40,8 @@ export const RefusalsMixin: Partial<ServiceSchema> = {
 		async tellRefusals(this: Service) {
 			await counted
 				.get(this)
-				?.refusals.tell(refusals => call(this.broker, "audit.refused", { refusals }))
-				.catch(error => this.logger.warn("The audit log could not be told of refusals, trying again", error));
+				?.refusals.tell(refusals => call(this.broker, "audit.refused", { refusals }, { timeout: TIMEOUT_MS }))
+				.catch(error => this.logger.warn("The audit log could not be told of refusals", error));
 		}
 	},
 
@@ -45,8 +50,7 @@ export const RefusalsMixin: Partial<ServiceSchema> = {
 		counted.set(this, { refusals: new Refusals(), timer });
 	},
 
-	async stopped() {
+	stopped() {
 		clearInterval(counted.get(this)?.timer);
-		await this.tellRefusals();
 	}
 };

@@ -26,6 +26,7 @@ export class Refusals {
 	#counted = new Map<string, RefusedRequests[number]>();
 	/** What was told and not confirmed: it is told again as it is, so that the log can know it. */
 	#told: RefusedRequests = [];
+	#telling: Promise<void> = Promise.resolve();
 
 	count(ctx: Context, { action, error, address, user_id }: Refused): void {
 		const about = user_id === undefined ? {} : { user_id };
@@ -44,14 +45,21 @@ export class Refusals {
 	}
 
 	/**
-	 * Hands over what was counted.
-	 * @param told resolves when it is kept; after a rejection the same entries are handed over again
+	 * Hands over all that was counted so far, after those who asked before.
+	 * @param told resolves when it is kept; after a rejection the same entries are handed over again, then later ones
 	 */
-	async tell(told: (refusals: RefusedRequests) => Promise<unknown>): Promise<void> {
-		if (this.#told.length === 0) {
+	tell(told: (refusals: RefusedRequests) => Promise<unknown>): Promise<void> {
+		const handOver = async () => {
+			await this.#handOver(told);
 			this.#told = [...this.#counted.values()];
 			this.#counted = new Map();
-		}
+			await this.#handOver(told);
+		};
+		this.#telling = this.#telling.then(handOver, handOver);
+		return this.#telling;
+	}
+
+	async #handOver(told: (refusals: RefusedRequests) => Promise<unknown>): Promise<void> {
 		if (this.#told.length === 0) return;
 		await told(this.#told);
 		this.#told = [];

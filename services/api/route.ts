@@ -13,8 +13,6 @@ export interface RouteDefinition {
 	auth: boolean;
 	/** Who may call it, where a token alone is not enough. */
 	role?: Role;
-	/** Whether the gateway counts as ready without this route's service: then only this route is out of order. */
-	optional?: true;
 	/** The schema that the action validates its parameters with. */
 	params?: Schema;
 	/** What stands in the envelope's `data`; nothing means null. */

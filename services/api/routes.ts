@@ -15,8 +15,6 @@ const served = [userRoutes, noteRoutes, auditRoutes, letterRoutes, pointsRoutes,
 
 /** The services behind the routes. */
 export const neighbours: readonly string[] = [...new Set(served.map(serviceOf))];
-/** Those without which the gateway is not ready. */
-export const required: ReadonlySet<string> = new Set(served.filter(route => !route.optional).map(serviceOf));
 
 /** The HTTP API. The gateway, the 405 answers and the OpenAPI document are all made from this table. */
 export const routes: readonly RouteDefinition[] = [...ownRoutes(neighbours), ...served];

@@ -8,6 +8,12 @@ import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
 import type { GatewayRequest, GatewayVars, RoutedAlias } from "./gateway.ts";
 
+/** What the mixin adds to `this`. */
+export interface SessionsMethods {
+	/** Whether it is known which sessions have ended; until then nobody with a token is let in. */
+	knowsSessions(): boolean;
+}
+
 /** What the mixin keeps of each gateway. */
 interface Sessions {
 	tokens: AccessTokens;
@@ -44,6 +50,10 @@ export const SessionsMixin: Partial<ServiceSchema> = {
 			if (alias.role && alias.role !== identity.role) throw identityError("FORBIDDEN");
 			if (alias.attempt === "user") req.attempt = await this.admission.attempt(`user ${identity.id}`, req, res);
 			return letIn(req, identity);
+		},
+
+		knowsSessions(this: Service) {
+			return sessionsOf(this).revoked.complete;
 		}
 	},
 

@@ -1,4 +1,5 @@
 import { errorTable } from "../../lib/errors.ts";
+import { cursor, limit, nextCursor } from "../../lib/paging.ts";
 import { type Infer, id, text } from "../../lib/schema.ts";
 import type {} from "../../lib/streams.ts";
 
@@ -15,8 +16,8 @@ export const listAudit = {
 	outcome: { ...outcome, optional: true },
 	from: time,
 	to: time,
-	cursor: text({ minChars: 1, maxChars: 64, optional: true }),
-	limit: { type: "number", integer: true, min: 1, max: 100, convert: true, optional: true }
+	cursor,
+	limit
 } as const;
 export const verifyAudit = {
 	$$strict: true,
@@ -50,7 +51,7 @@ export const auditEntryResult = {
 } as const;
 export const auditPageResult = {
 	entries: { type: "array", items: { type: "object", props: auditEntryResult } },
-	next_cursor: { type: "string", nullable: true }
+	next_cursor: nextCursor
 } as const;
 
 export type ListAudit = Infer<typeof listAudit>;

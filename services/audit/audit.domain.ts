@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { cursors } from "../../lib/paging.ts";
 import type { AuditBreak, AuditEntry, AuditRecorded } from "./audit.contract.ts";
 
 /** A fact as it is kept, without what the database and the chain add. */
@@ -127,16 +128,5 @@ export interface Place {
 	id: number;
 }
 
-/** The cursor after an entry: opaque to clients. */
-export function cursorAfter({ time, id }: Place): string {
-	return Buffer.from(`a${time}.${id}`).toString("base64url");
-}
-
-/** The place that a cursor stands for, null for text that is not a cursor. */
-export function placeOfCursor(cursor: string): Place | null {
-	const [, time, id] = /^a(\d{1,16})\.([1-9]\d{0,15})$/.exec(Buffer.from(cursor, "base64url").toString()) ?? [];
-	const place = { time: Number(time), id: Number(id) };
-	return Number.isSafeInteger(place.time) && Number.isSafeInteger(place.id) && cursorAfter(place) === cursor
-		? place
-		: null;
-}
+/** Cursors of the log: `placeOfCursor` answers null for text that is not one. */
+export const { after: cursorAfter, read: placeOfCursor } = cursors("a", ["time", "id"]);

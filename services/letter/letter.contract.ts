@@ -1,13 +1,14 @@
 import { errorTable } from "../../lib/errors.ts";
-import { type Infer, id, text } from "../../lib/schema.ts";
+import { limit } from "../../lib/paging.ts";
+import { type Infer, id, integer, text } from "../../lib/schema.ts";
 
 const consumer = text({ minChars: 1, maxChars: 64, optional: true });
 
 export const listLetters = {
 	$$strict: true,
 	consumer,
-	after: { type: "number", integer: true, min: 0, max: Number.MAX_SAFE_INTEGER, convert: true, optional: true },
-	limit: { type: "number", integer: true, min: 1, max: 100, convert: true, optional: true }
+	after: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, optional: true }),
+	limit
 } as const;
 export const letterById = { $$strict: true, letter_id: id } as const;
 export const replayLetters = { $$strict: true, consumer } as const;

@@ -1,4 +1,5 @@
 import { errorTable } from "../../lib/errors.ts";
+import { cursor, limit, nextCursor } from "../../lib/paging.ts";
 import { type Infer, id, integer, text } from "../../lib/schema.ts";
 
 const title = { minChars: 1, maxChars: 128 } as const;
@@ -18,8 +19,8 @@ export const queryNotes = {
 	$$strict: true,
 	search_key: text({ minChars: 1, maxChars: 128, optional: true }),
 	offset: integer({ min: 0, max: Number.MAX_SAFE_INTEGER, optional: true }),
-	limit: integer({ min: 1, max: 100, optional: true }),
-	cursor: text({ minChars: 1, maxChars: 64, optional: true })
+	limit,
+	cursor
 } as const;
 export const manyNotes = { $$strict: true, note_ids: { type: "array", items: id, min: 1, max: 1000 } } as const;
 
@@ -37,7 +38,7 @@ export const noteResult = {
 export const notePageResult = {
 	total: { type: "number", integer: true },
 	notes: { type: "array", items: { type: "object", props: noteResult } },
-	next_cursor: { type: "string", nullable: true }
+	next_cursor: nextCursor
 } as const;
 
 export type CreateNote = Infer<typeof createNote>;

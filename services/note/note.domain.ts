@@ -1,3 +1,4 @@
+import { cursors } from "../../lib/paging.ts";
 import type { Note, UpdateNote } from "./note.contract.ts";
 
 /** A stored note, as the store hands it out. */
@@ -35,16 +36,14 @@ export function writtenTexts({ title, content }: Pick<UpdateNote, "title" | "con
 	};
 }
 
-/** The cursor after a note: opaque to clients, so that paging can change without them. */
-export function cursorAfter(note: Pick<StoredNote, "id">): string {
-	return Buffer.from(`n${note.id}`).toString("base64url");
-}
+const noteCursors = cursors("n", ["id"]);
+
+/** The cursor after a note. */
+export const cursorAfter = noteCursors.after;
 
 /** The id that a cursor stands for, null for text that is not a cursor. */
 export function idOfCursor(cursor: string): number | null {
-	const digits = /^n([1-9]\d{0,15})$/.exec(Buffer.from(cursor, "base64url").toString())?.[1];
-	const id = Number(digits);
-	return Number.isSafeInteger(id) && cursorAfter({ id }) === cursor ? id : null;
+	return noteCursors.read(cursor)?.id ?? null;
 }
 
 /** A note as clients see it. */

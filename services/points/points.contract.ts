@@ -1,4 +1,5 @@
 import { errorTable } from "../../lib/errors.ts";
+import { cursor, limit, nextCursor } from "../../lib/paging.ts";
 import { type Infer, id, text } from "../../lib/schema.ts";
 
 const points = { type: "number", integer: true, min: 1, max: 1_000_000 } as const;
@@ -13,8 +14,8 @@ export const spendPoints = {
 } as const;
 export const queryHistory = {
 	$$strict: true,
-	limit: { type: "number", integer: true, min: 1, max: 100, convert: true, optional: true },
-	cursor: text({ minChars: 1, maxChars: 64, optional: true })
+	limit,
+	cursor
 } as const;
 
 export const balanceResult = { balance: { type: "number", integer: true } } as const;
@@ -27,7 +28,7 @@ export const entryResult = {
 } as const;
 export const historyResult = {
 	entries: { type: "array", items: { type: "object", props: entryResult } },
-	next_cursor: { type: "string", nullable: true }
+	next_cursor: nextCursor
 } as const;
 
 export type ChangePoints = Infer<typeof changePoints>;

@@ -1,3 +1,4 @@
+import { cursors } from "../../lib/paging.ts";
 import type { Entry } from "./points.contract.ts";
 
 /** A stored change of an account. */
@@ -16,13 +17,5 @@ export function present({ id, kind, points, balance, created_at }: StoredEntry):
 	return { entry_id: id, kind, points, balance, create_time: Math.floor(created_at.getTime() / 1000) };
 }
 
-/** The cursor of the page after an entry. */
-export function cursorAfter({ id }: { id: number }): string {
-	return Buffer.from(`entry:${id}`).toString("base64url");
-}
-
-/** The entry that a cursor stands for, null for text that is no cursor. */
-export function idOfCursor(cursor: string): number | null {
-	const id = Number(/^entry:([1-9]\d{0,15})$/.exec(Buffer.from(cursor, "base64url").toString())?.[1]);
-	return Number.isSafeInteger(id) ? id : null;
-}
+/** Cursors of an account's history. */
+export const historyCursors = cursors("entry:", ["id"]);

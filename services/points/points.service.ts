@@ -13,7 +13,7 @@ import { migratorOf } from "../../models/migrator.ts";
 import { accountModel } from "../../models/points-account.model.ts";
 import { entryModel } from "../../models/points-entry.model.ts";
 import * as contract from "./points.contract.ts";
-import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./points.domain.ts";
+import { DEFAULT_LIMIT, historyCursors, present } from "./points.domain.ts";
 import { type AccountTable, type Change, type EntryTable, type PointsStore, pointsStore } from "./points.store.ts";
 
 interface PointsMethods
@@ -96,14 +96,14 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 			params: contract.queryHistory,
 			async handler(ctx: Context<contract.QueryHistory, Meta>): Promise<contract.History> {
 				const { cursor, limit = DEFAULT_LIMIT } = ctx.params;
-				const before = cursor === undefined ? undefined : idOfCursor(cursor);
+				const before = cursor === undefined ? undefined : historyCursors.read(cursor);
 				if (before === null) throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
 
 				// One row more than asked for tells whether there is a next page.
-				const rows = await this.points.page(identityOf(ctx).id, before, limit + 1);
+				const rows = await this.points.page(identityOf(ctx).id, before?.id, limit + 1);
 				const page = rows.slice(0, limit);
 				const last = rows.length > limit ? page.at(-1) : undefined;
-				return { entries: page.map(present), next_cursor: last ? cursorAfter(last) : null };
+				return { entries: page.map(present), next_cursor: last ? historyCursors.after(last) : null };
 			}
 		}
 	},

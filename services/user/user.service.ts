@@ -103,14 +103,6 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			async handler(ctx: Context<contract.ManyUsers>): Promise<contract.User[]> {
 				return (await this.users.findMany(ctx.params.user_ids)).map(present);
 			}
-		},
-
-		revokedSessions: {
-			visibility: "public",
-			params: contract.revokedSince,
-			async handler(ctx: Context<contract.RevokedSince>): Promise<string[]> {
-				return this.sessions.revokedSince(new Date(Date.now() - ctx.params.seconds * 1000));
-			}
 		}
 	},
 

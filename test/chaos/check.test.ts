@@ -1,65 +1,22 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { check, type Violation } from "./check.ts";
-import type { AccountRow, FinalState, NoteRow, Operation } from "./history.ts";
+import type { FinalState, Operation } from "./history.ts";
+import {
+	account,
+	created,
+	operation,
+	read,
+	registered,
+	removed,
+	row,
+	state,
+	USER,
+	updated
+} from "./small-histories.ts";
 
 const STRICT = { failures: false, noAnswer: false };
 const LENIENT = { failures: true, noAnswer: true };
-const USER = "ann";
-const NEWCOMER = "bob";
-
-let clock = 0;
-
-/** A request of 10 ms; the next one begins 10 ms later. */
-function operation(kind: Operation["kind"], fields: Partial<Operation> = {}): Operation {
-	clock += 20;
-	const status = { done: 200, refused: 409, unknown: 503 }[fields.outcome ?? "done"];
-	const isNote = kind !== "list" && kind !== "register";
-	const base = {
-		kind,
-		user: USER,
-		note: isNote ? "n1" : "",
-		began: clock,
-		ended: clock + 10,
-		outcome: "done"
-	} as const;
-	return { ...base, status, ...fields };
-}
-
-const created = (fields: Partial<Operation> = {}) => operation("create", { text: "a", ...fields });
-const updated = (fields: Partial<Operation> = {}) => operation("update", { text: "b", ...fields });
-const removed = (fields: Partial<Operation> = {}) => operation("remove", fields);
-const read = (text: string | null, fields: Partial<Operation> = {}) =>
-	operation("read", { seen: text === null ? [] : [{ note: "n1", text }], ...fields });
-const registered = (fields: Partial<Operation> = {}) => operation("register", { user: NEWCOMER, ...fields });
-
-const row = (fields: Partial<NoteRow> = {}): NoteRow => ({
-	...{ id: 7, note: "n1", text: "a", version: 1, deleted: false },
-	...fields
-});
-const account = (fields: Partial<AccountRow> = {}): AccountRow => ({
-	...{ user: NEWCOMER, status: "ACTIVE", grants: 1, balance: 10 },
-	...fields
-});
-
-/** A state in which everything fits together: the list shows the rows, the log tells of each change. */
-function state(notes: NoteRow[], changes: Partial<FinalState> = {}): FinalState {
-	const live = notes.filter(({ deleted }) => !deleted).map(({ note, text }) => ({ note, text }));
-	return {
-		notes,
-		listed: new Map([[USER, live]]),
-		accounts: [],
-		audited: notes.flatMap(({ id, version, deleted }) => [
-			`note.create ${id}`,
-			...Array.from({ length: version - 1 }, () => `note.update ${id}`),
-			...(deleted ? [`note.remove ${id}`] : [])
-		]),
-		brokenChains: [],
-		unsettled: [],
-		...changes
-	};
-}
-
 function rules(violations: Violation[]): string[] {
 	return violations.map(({ rule }) => rule);
 }

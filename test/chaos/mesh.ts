@@ -136,7 +136,7 @@ export class Mesh implements Platform {
 		renameSync(written, this.#clockFile);
 		if (!query) return;
 		const { sequelize, release } = acquire(this.databaseUrl("note"));
-		await until(async () => {
+		await until("the database goes by that clock", async () => {
 			const [row] = await sequelize.query<{ time: number }>(query, { type: QueryTypes.SELECT });
 			return Math.abs(Number(row?.time) - Date.now() / 1000 - seconds) < CLOCK_TOLERANCE_S;
 		});

@@ -8,9 +8,9 @@ import { env } from "../../lib/env.ts";
 import type { Channels } from "../../mixins/channels.mixin.ts";
 import type { AuditPage } from "../../services/audit/audit.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
-import { newAdmin, onBothShapes, startApp, useEnvironment } from "../support/app.ts";
-import { until } from "../support/channels.ts";
+import { newAdmin, onBothShapes, startApp, startSplitApp, useEnvironment } from "../support/app.ts";
 import type { Client } from "../support/client.ts";
+import { until } from "../support/until.ts";
 
 useEnvironment();
 
@@ -155,6 +155,19 @@ describe("The audit log", () => {
 				["letter.discard", "letter.replayAll", "letter.replay", "letter.discard"]
 			);
 		});
+	});
+
+	it("holds what a gateway of a mesh had refused by the time it was stopped", async t => {
+		const { client, broker, worker } = await startSplitApp(t);
+		const from = new Date().toISOString();
+		for (let i = 0; i < 3; i++) assertFailure(await client.send("POST", "/v1/note", { json: {} }), "unauthorized");
+		await broker.stop();
+		const meta = { user: { id: 1, role: "admin", session_id: "" } };
+		const { entries } = await call(worker, "audit.list", { object_type: "request", from }, { meta });
+		assert.deepEqual(
+			entries.map(({ action, error, details }) => [action, error, details.count]),
+			[["note.create", "UNAUTHENTICATED", 3]]
+		);
 	});
 
 	it("stands in the trace of the request that it records, from the gateway to the row", async t => {

@@ -213,7 +213,10 @@ onBothShapes(app => {
 			await call(app().broker, "user.setRole", { user_id: carl.user_id, role: "admin" });
 			const { refresh_token } = carl;
 			await rejects(call(app().broker, "user.refresh", { refresh_token }), 401, "REFRESH_REFUSED");
-			await until(async () => (await app().client.send("GET", "/v1/user/me", { token: carl.token })).status === 401);
+			await until(
+				"the session has ended",
+				async () => (await app().client.send("GET", "/v1/user/me", { token: carl.token })).status === 401
+			);
 			await refuses(callLoosely("user.setRole", { user_id: carl.user_id, role: "root" }), "role");
 			await rejects(call(app().broker, "user.setRole", { user_id: 2 ** 53 - 1, role: "admin" }), 404, "USER_NOT_FOUND");
 		});

@@ -32,7 +32,7 @@ describe("A gateway with more requests than it may keep", () => {
 	it("refuses the others at once with 503 and when to come back, but nobody who asks for its health", async () => {
 		const kept = Array.from({ length: 4 }, query);
 		const api = app.broker.getLocalService("api") as unknown as { overload: Overload };
-		await until(() => api.overload.inFlight === 4);
+		await until("all four are under way", () => api.overload.inFlight === 4);
 
 		for (const path of ["/v1/note/query", "/nothing"])
 			assertFailure(await app.client.send("GET", path, { token }), "unavailable");
@@ -46,9 +46,9 @@ describe("A gateway with more requests than it may keep", () => {
 
 		release();
 		for (const answer of await Promise.all(kept)) assertSuccess(answer);
-		await until(() => api.overload.inFlight === 0);
+		await until("none is under way", () => api.overload.inFlight === 0);
 		const next = query();
-		await until(() => api.overload.inFlight === 1);
+		await until("one is under way", () => api.overload.inFlight === 1);
 		release();
 		assertSuccess(await next);
 	});
@@ -74,7 +74,7 @@ describe("Overload", () => {
 			);
 
 		const kept = Array.from({ length: 10 }, ask);
-		await until(() => overload.inFlight === 10);
+		await until("ten are under way", () => overload.inFlight === 10);
 
 		// The event loop has no time to itself until a request is refused for it.
 		let refused: number | undefined;
@@ -87,7 +87,7 @@ describe("Overload", () => {
 		}
 		assert.equal(refused, 503);
 
-		await until(async () => {
+		await until("one more is let in", async () => {
 			const before = overload.inFlight;
 			void ask();
 			await delay(120);

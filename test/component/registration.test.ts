@@ -7,11 +7,9 @@ import { databaseUrl, env } from "../../lib/env.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { acquire } from "../../mixins/db/connection.ts";
 import type { SagaMethods } from "../../mixins/saga/saga.mixin.ts";
-import { conversation } from "../../mixins/saga/testing.ts";
-import { registration, registrationIds } from "../../services/user/user.registration.ts";
+import { registrationIds } from "../../services/user/user.registration.ts";
 import { type App, startApp, useEnvironment } from "../support/app.ts";
-import type { Answer } from "../support/client.ts";
-import { until } from "../support/sagas.ts";
+import { until } from "../support/until.ts";
 
 useEnvironment();
 
@@ -35,58 +33,10 @@ const pointsOf = async (app: App, username: string) => {
 	return (points.body.data as { balance: number }).balance;
 };
 
-/** How a registration ended, which on a busy machine may be after the answer. */
-async function outcomeOf(app: App, { status, body, headers }: Answer): Promise<string> {
-	if (status === 201) return "succeed";
-	if (status === 409) return body.code === 10003 ? "taken" : `refused with ${body.code}`;
-	assert.equal(status, 202);
-	let saga = { status: "pending", reason: "" };
-	await until("the registration has ended", async () => {
-		saga = (await app.client.send("GET", String(headers.location))).body.data as typeof saga;
-		return saga.status !== "pending";
-	});
-	return saga.reason === "USERNAME_TAKEN" ? "taken" : saga.status;
-}
-
 /** A points service whose grant does something else. */
 const pointsThat = (grant: () => unknown, revoke: () => unknown = () => null): ServiceSchema => ({
 	name: "points",
 	actions: { grant, revoke }
-});
-
-describe("The definition of a registration", () => {
-	const payload = { username: "ann", password_hash: "x" };
-	it("reserves, grants ten points and activates", () =>
-		conversation(registration, payload)
-			.expect("user.reserve", payload)
-			.reply({ user_id: 7 })
-			.expect("points.grant", { user_id: 7, points: 10 })
-			.reply({ balance: 10 })
-			.expect("user.activate", { user_id: 7, username: "ann" })
-			.reply()
-			.ends("succeed"));
-	it("takes the points and the user back, in this order, when it can not be activated", () =>
-		conversation(registration, payload)
-			.expect("user.reserve")
-			.reply({ user_id: 7 })
-			.expect("points.grant")
-			.reply({ balance: 10 })
-			.expect("user.activate")
-			.refuse("no")
-			.expect("user.deactivate", { user_id: 7, username: "ann" })
-			.reply()
-			.expect("points.revoke", { user_id: 7, points: 10 })
-			.reply()
-			.expect("user.release", payload)
-			.reply()
-			.ends("failed", "no"));
-	it("ends at once for a name that is taken", () =>
-		conversation(registration, payload)
-			.expect("user.reserve")
-			.refuse("taken")
-			.expect("user.release", payload)
-			.reply()
-			.ends("failed", "taken"));
 });
 
 describe("Registration", () => {
@@ -101,7 +51,7 @@ describe("Registration", () => {
 	it("of 10 requests for one name together, one gets it and nine 409, and ten points are there", async t => {
 		const app = await startApp(t);
 		const answers = await Promise.all(Array.from({ length: 10 }, () => register(app, "race")));
-		const outcomes = await Promise.all(answers.map(answer => outcomeOf(app, answer)));
+		const outcomes = await Promise.all(answers.map(answer => app.client.outcomeOf(answer)));
 		assert.deepEqual(outcomes.sort(), ["succeed", ...Array(9).fill("taken")]);
 		assert.equal(await pointsOf(app, "race"), 10);
 	});

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
 import { Client } from "../support/client.ts";
-import { spawnNode } from "../support/processes.ts";
+import { freePort, spawnNode } from "../support/processes.ts";
 import { openTerminal } from "../support/terminal.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-start-"));
@@ -32,6 +33,22 @@ describe("npm start", () => {
 		const note = { title: "Hello", content: "My first note" };
 		assert.equal((await client.send("POST", "/v1/note", { token, json: note })).status, 201);
 		assert.equal(await node.stop(), 0);
+	});
+
+	it("tells the audit log, when it is stopped, what the gateway has refused by then, and stops in order", async () => {
+		const node = spawnNode({ args: [...RUNNER, "services"], env });
+		const [, url] = await node.waitForLine(READY);
+		const client = new Client((url as string).replace("localhost", "127.0.0.1"));
+		const json = { title: "Hello", content: "From nobody" };
+		for (let i = 0; i < 3; i++) assert.equal((await client.send("POST", "/v1/note", { json })).status, 401);
+		assert.equal(await node.stop(), 0);
+		assert.doesNotMatch(node.output, /WARN|ERROR|SQLITE_MISUSE/);
+		using log = new DatabaseSync(join(dataDir, "audit.sqlite"), { readOnly: true });
+		const refused = log.prepare("SELECT action, error, details FROM audit_entries WHERE source = 'api'").all();
+		assert.deepEqual(
+			refused.map(({ action, error, details }) => [action, error, JSON.parse(String(details)).count]),
+			[["note.create", "UNAUTHENTICATED", 3]]
+		);
 	});
 
 	it("still knows users, notes and tokens after a restart", async () => {
@@ -82,4 +99,21 @@ describe("npm start", () => {
 			assert.notEqual(code, 0);
 			assert.match(node.output, said);
 		});
+});
+
+describe("npm run repl", () => {
+	it("says in a line that no mesh is named, and how to get to one", async () => {
+		const repl = spawnNode({ args: ["scripts/repl.ts"] });
+		assert.equal((await repl.exited).code, 1);
+		assert.equal(repl.lines.length, 1, repl.output);
+		assert.match(repl.output, /NATS_URL is not set.*`npm run mesh`.*`npm start -- --repl`/);
+	});
+
+	it("says in a line which NATS does not answer, and does not wait for it", async () => {
+		const host = `127.0.0.1:${await freePort()}`;
+		const repl = spawnNode({ args: ["scripts/repl.ts"], env: { NATS_URL: `nats://user:secret@${host}` } });
+		assert.equal((await repl.exited).code, 1);
+		assert.equal(repl.lines.length, 1, repl.output);
+		assert.match(repl.output, new RegExp(`NATS at ${host} can not be used \\(CONNECTION_REFUSED\\).*\`npm run mesh\``));
+	});
 });

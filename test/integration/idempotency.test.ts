@@ -91,7 +91,9 @@ describe("POST /v1/note with an Idempotency-Key", () => {
 			const page = assertSuccess<AuditPage>(await client.send("GET", "/v1/audit?limit=100", { token: user.token }));
 			return page.entries.filter(({ action }) => action === "note.create");
 		};
-		await until(async () => (await created()).some(({ object_id }) => object_id === String(last.note_id)));
+		await until("the last note is in the log", async () =>
+			(await created()).some(({ object_id }) => object_id === String(last.note_id))
+		);
 		assert.equal((await created()).length, 2);
 	});
 

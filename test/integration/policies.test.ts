@@ -6,8 +6,9 @@ import { type Policies, resilience } from "../../mixins/resilience.ts";
 import { startEtcd } from "../../scripts/servers/etcd.ts";
 import { startNats } from "../../scripts/servers/nats.ts";
 import { quiet } from "../support/app.ts";
-import { Load, sees, spawnRegistryNode, startNode, until } from "../support/registry.ts";
+import { Load, sees, spawnRegistryNode, startNode } from "../support/registry.ts";
 import { requireServers } from "../support/servers.ts";
+import { until } from "../support/until.ts";
 
 const retry = {
 	retries: 2,

@@ -8,19 +8,12 @@ import { type LimitEvents, type Limits, rateLimits, type WithoutRedis } from "..
 import { quiet, useEnvironment } from "../support/app.ts";
 import { type Answer, Client } from "../support/client.ts";
 import { requireServers } from "../support/servers.ts";
+import { until } from "../support/until.ts";
 
 const { skip } = await requireServers("redis");
 const LIMIT = 20;
 const LOGIN_LIMIT = 10;
 const ATTEMPTS = 3;
-
-/** Waits for the answer of `look` to be true. */
-async function until(look: () => boolean | Promise<boolean>): Promise<void> {
-	for (const deadline = Date.now() + 10_000; !(await look()); ) {
-		if (Date.now() > deadline) throw new Error("It did not become true in 10 s");
-		await new Promise(resolve => setTimeout(resolve, 20));
-	}
-}
 
 describe("Limits of two api nodes that share a Redis", { skip }, () => {
 	let redis: LocalServer;
@@ -54,7 +47,7 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 		const [, one, two] = brokers as [ServiceBroker, ServiceBroker, ServiceBroker];
 		await Promise.all([one, two].map(broker => broker.waitForServices(["user", "note", "points"])));
 		[first, second] = [one, two].map(clientOf) as [Client, Client];
-		await until(() => storeUp(one) && storeUp(two));
+		await until("both gateways have the store", () => storeUp(one) && storeUp(two));
 	});
 	after(async () => {
 		await Promise.all(brokers?.map(broker => broker.stop()) ?? []);
@@ -188,13 +181,13 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 	it("refuse with 503 while Redis is away (closed), say so in a metric, and count again when it is back", async () => {
 		const [, api] = brokers as [ServiceBroker, ServiceBroker];
 		await redis.kill();
-		await until(() => !storeUp(api));
+		await until("the gateway has lost the store", () => !storeUp(api));
 		const { status, body, headers } = await first.send("GET", "/ping", from("203.0.113.14"));
 		assert.deepEqual([status, body.code, headers["retry-after"]], [503, 10001, "1"]);
 		assert.ok(metric(api, "notemesh.limits.degraded.total", { limit: "all", rule: "closed" }) >= 1);
 
 		await redis.start();
-		await until(() => brokers.slice(1).every(storeUp));
+		await until("the others have the store", () => brokers.slice(1).every(storeUp));
 		for (let i = 0; i < LIMIT; i++)
 			assert.equal((await (i % 2 ? first : second).send("GET", "/ping", from("203.0.113.14"))).status, 200);
 		assert.equal((await first.send("GET", "/ping", from("203.0.113.14"))).status, 429);
@@ -241,7 +234,7 @@ describe("A limit without its Redis", { skip }, () => {
 						({ allowed }) => (allowed ? "allowed" : "refused"),
 						(error: { code: number }) => String(error.code)
 					);
-				await until(() => ups.at(-1) === true);
+				await until("the store is up", () => ups.at(-1) === true);
 				assert.equal(await count("before"), "allowed");
 
 				if (signal === "SIGKILL") await redis.kill();
@@ -253,7 +246,7 @@ describe("A limit without its Redis", { skip }, () => {
 				if (signal === "SIGKILL") await redis.start();
 				else process.kill(redis.pid as number, "SIGCONT");
 				const degraded = () => seen.filter(event => event.startsWith("degraded")).length;
-				await until(async () => {
+				await until("the store is asked again", async () => {
 					const earlier = degraded();
 					await count(`probe ${Math.random()}`);
 					return degraded() === earlier;

@@ -34,7 +34,10 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		const suite = { after: (end: () => Promise<void>) => void ends.push(end) };
 		app = await startSplitApp(suite);
 		await startNode(suite, app, "worker-2", ["user", "note"]);
-		await until(() => app.broker.registry.actions.get("user.register")?.count() === 2);
+		await until(
+			"the gateway sees both user nodes",
+			() => app.broker.registry.actions.get("user.register")?.count() === 2
+		);
 		client = app.client;
 		user = await client.newUser();
 	});
@@ -153,7 +156,7 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		assert.equal((await client.send("GET", "/readyz")).status, 503);
 
 		await server.start();
-		await until(async () => (await client.send("GET", "/readyz")).status === 200);
+		await until("the gateway is ready", async () => (await client.send("GET", "/readyz")).status === 200);
 		assertSuccess(await client.send("GET", `/v1/note/${note_id}`, { token }));
 		assertSuccess(await client.send("POST", "/v1/user/login", { json: { username, password } }));
 	});

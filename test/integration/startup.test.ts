@@ -41,7 +41,7 @@ describe("A node whose servers are not there yet", await requireServers("nats", 
 		const noEtcd = /etcd at \S+ cannot be reached/;
 		await node.waitForLine(noEtcd);
 		const noDatabase = /Database \S+ cannot be reached.*Attempt (\d+), the next one in/;
-		await until(() => lines(noDatabase).length >= 3);
+		await until("the third attempt is told of", () => lines(noDatabase).length >= 3);
 		await mariadb.start();
 		assert.equal(lines(noEtcd).length, 1);
 		assert.deepEqual(lines(/started successfully/), []);

@@ -1,7 +1,5 @@
-import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, before, describe } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
 import { connect } from "nats";
 import type { ConsumerDefinition, OutgoingMessage, StreamDefinition } from "../../mixins/channels/transport.ts";
@@ -113,14 +111,4 @@ export function fact(n: number, changes: Partial<OutgoingMessage> = {}): Outgoin
 		...changes,
 		headers: { "event-id": changes.id ?? id, ...changes.headers }
 	};
-}
-
-/** Waits until something is so. */
-export async function until(
-	what: string,
-	condition: () => boolean | Promise<boolean>,
-	timeout = 20_000
-): Promise<void> {
-	for (const end = Date.now() + timeout; !(await condition()); await delay(10))
-		if (Date.now() > end) assert.fail(`Not in ${timeout} ms: ${what}`);
 }

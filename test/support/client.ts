@@ -112,22 +112,28 @@ export class Client {
 	/** Registers a user with a name of its own, logs in, and gives both away. */
 	async newUser(username = `user-${process.pid}-${++users}`, password = "correct horse"): Promise<TestUser> {
 		const registered = await this.send("POST", "/v1/user/register", { json: { username, password } });
-		// On a machine that is busy with other tests it may be done after the answer.
-		if (registered.status === 202) await until(async () => (await this.#sagaAt(registered)) !== "pending");
-		else assert.equal(registered.status, 201, registered.text);
+		assert.equal(await this.outcomeOf(registered), "succeed", registered.text);
 		const { user_id } = registered.body.data as { user_id?: number };
 		const tokens = await this.login(username, password);
 		return { username, password, user_id: user_id ?? (await this.#idOf(tokens.token)), ...tokens };
 	}
 
+	/** How a registration ended, which on a busy machine may be after its answer: "succeed", "taken", or another end. */
+	async outcomeOf({ status, body, headers }: Answer): Promise<string> {
+		if (status === 201) return "succeed";
+		if (status === 409) return body.code === 10003 ? "taken" : `refused with ${body.code}`;
+		assert.equal(status, 202);
+		let saga = { status: "pending", reason: "" };
+		await until("the registration has ended", async () => {
+			saga = (await this.send("GET", String(headers.location))).body.data as typeof saga;
+			return saga.status !== "pending";
+		});
+		return saga.reason === "USERNAME_TAKEN" ? "taken" : saga.status;
+	}
+
 	async #idOf(token: string): Promise<number> {
 		const me = await this.send("GET", "/v1/user/me", { token });
 		return (me.body.data as TestUser).user_id;
-	}
-
-	async #sagaAt({ headers }: Answer): Promise<string> {
-		const saga = await this.send("GET", String(headers.location));
-		return (saga.body.data as { status: string }).status;
 	}
 
 	/** Logs in and gives the tokens. */

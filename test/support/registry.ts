@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { TestContext } from "node:test";
+import { after, before, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Etcd3, type Namespace } from "etcd3";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
@@ -10,12 +10,12 @@ import {
 	type NatsTransporterOptions,
 	RegistryMixin
 } from "../../mixins/etcd-registry/index.ts";
+import { startEtcd } from "../../scripts/servers/etcd.ts";
+import { startNats } from "../../scripts/servers/nats.ts";
 import type { LocalServer } from "../../scripts/servers/server.ts";
 import { type NodeProcess, spawnNode } from "./processes.ts";
 import type { RegistryNodeOptions } from "./registry-node.ts";
-
-const CONDITION_TIMEOUT = 15_000;
-const POLL_INTERVAL = 2;
+import { until } from "./until.ts";
 
 /** A TTL short enough for tests: the shortest that the registry takes. */
 export const SHORT_TTL = 2;
@@ -23,6 +23,27 @@ export const SHORT_TTL = 2;
 export interface Servers {
 	nats: Pick<LocalServer, "url">;
 	etcd: Pick<LocalServer, "url">;
+}
+
+/** Servers of a suite's own, with a client of its etcd. */
+export interface SuiteServers {
+	nats: LocalServer;
+	etcd: LocalServer;
+	client: Etcd3;
+}
+
+/** NATS and etcd that run for the suite around the call, to be used in its hooks and tests. */
+export function suiteServers(): SuiteServers {
+	const servers = {} as SuiteServers;
+	before(async () => {
+		const [nats, etcd] = await Promise.all([startNats(), startEtcd()]);
+		Object.assign(servers, { nats, etcd, client: etcdClient(etcd) });
+	});
+	after(async () => {
+		servers.client?.close();
+		await Promise.all([servers.nats?.stop(), servers.etcd?.stop()]);
+	});
+	return servers;
 }
 
 export interface TestNodeOptions {
@@ -88,24 +109,6 @@ export function sees(observer: ServiceBroker, nodeID: string, service = "greeter
 		observer.registry.hasService(service, nodeID) &&
 		observer.registry.getActionEndpointByNodeId(`${service}.where`, nodeID) !== null
 	);
-}
-
-/**
- * Waits until `condition` is true; returns how many milliseconds that took.
- *
- * @throws Error naming `what` after 15 seconds
- */
-export async function until(
-	what: string,
-	condition: () => boolean | Promise<boolean>,
-	timeout = CONDITION_TIMEOUT
-): Promise<number> {
-	const start = performance.now();
-	while (!(await condition())) {
-		if (performance.now() - start > timeout) throw new Error(`Waited ${timeout} ms in vain until ${what}`);
-		await delay(POLL_INTERVAL);
-	}
-	return performance.now() - start;
 }
 
 /** Local events of a broker, as `[name, payload]`, in order. */
@@ -185,9 +188,9 @@ export class Scene {
 	readonly #processes: NodeProcess[] = [];
 
 	/** @param namespace the broker's; one that no other test has, where not given */
-	constructor(context: TestContext, servers: Servers, etcd: Etcd3, namespace = `test${++scenes}`) {
+	constructor(context: TestContext, servers: SuiteServers, namespace = `test${++scenes}`) {
 		this.namespace = namespace;
-		this.keys = etcd.namespace(`moleculer${namespace && "-"}${namespace}/`);
+		this.keys = servers.client.namespace(`moleculer${namespace && "-"}${namespace}/`);
 		this.#servers = servers;
 		context.after(async () => {
 			await Promise.all([stopNodes(...this.nodes), ...this.#processes.map(node => node.kill())]);

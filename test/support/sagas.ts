@@ -5,7 +5,7 @@ import { QueryTypes } from "sequelize";
 import { acquire } from "../../mixins/db/connection.ts";
 import { runInTransaction } from "../../mixins/db/transaction.ts";
 import type { Database } from "../../mixins/saga/database.ts";
-import { Definitions, type Saga } from "../../mixins/saga/definition.ts";
+import { Definitions, defineSaga, type Saga } from "../../mixins/saga/definition.ts";
 import { type Branch, type Fact, SagaEngine } from "../../mixins/saga/engine.ts";
 import { createBarrierTable, createSagaTables } from "../../mixins/saga/migrations.ts";
 import { defaults, type SagaSettings, Sagas } from "../../mixins/saga/sagas.ts";
@@ -31,6 +31,21 @@ export async function sagaDatabase(t: Pick<TestContext, "after">, databases: Tes
 	await createBarrierTable(send);
 	return { db, users, transaction: work => runInTransaction(db, work) };
 }
+
+/** A saga with two steps that can be taken back, and one that can not. */
+export const trip = defineSaga({
+	...{ name: "trip", version: 1 },
+	steps: [
+		{ name: "hotel", action: "hotel.book", compensate: "hotel.cancel" },
+		{ name: "car", action: "car.rent", compensate: "car.return" },
+		{ name: "mail", action: "mail.send" }
+	]
+});
+
+/** A participant that always fails. */
+export const fails = (error: unknown) => (): never => {
+	throw error;
+};
 
 /** What a participant answers; a function of the call, or one answer after the other, the last one for ever. */
 export type Answers = Record<string, (branch: Branch, params: object) => unknown>;
@@ -112,10 +127,4 @@ export async function testSagas(
 /** Rows of a table as the database has them, but for times. */
 export async function rowsOf(database: Database, table: string): Promise<Record<string, unknown>[]> {
 	return database.db.query(`SELECT * FROM ${table}`, { type: QueryTypes.SELECT });
-}
-
-/** Waits until a condition holds. @throws Error after 10 seconds, with what it was waited for */
-export async function until(what: string, condition: () => Promise<boolean> | boolean): Promise<void> {
-	for (const end = performance.now() + 10_000; !(await condition()); await delay(5))
-		if (performance.now() > end) throw new Error(`Waited 10 s until ${what}`);
 }

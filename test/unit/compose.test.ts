@@ -98,7 +98,10 @@ describe("docker-compose.yml", () => {
 			started.add(name);
 		};
 		start("api", []);
-		assert.deepEqual([...started], ["mysql", "migrate", "nats", "etcd", "user", "note", "points", "redis", "api"]);
+		assert.deepEqual(
+			[...started],
+			["mysql", "migrate", "nats", "etcd", "user", "note", "points", "audit", "redis", "api"]
+		);
 	});
 
 	it("publishes ports on this machine only", () => {

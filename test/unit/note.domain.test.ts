@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { cursorAfter, fold, idOfCursor, present, writtenTexts } from "../../services/note/note.domain.ts";
+import { fold, present, writtenTexts } from "../../services/note/note.domain.ts";
 
 describe("fold()", () => {
 	it("makes texts equal that differ in case or composition only", () => {
@@ -19,23 +19,6 @@ describe("fold()", () => {
 		assert.equal(fold("É%_\\"), "é%_\\");
 		assert.notEqual(fold("e"), fold("é"));
 	});
-});
-
-describe("A cursor", () => {
-	it("is turned back into the id it was made of", () => {
-		for (const id of [1, 42, Number.MAX_SAFE_INTEGER]) assert.equal(idOfCursor(cursorAfter({ id })), id);
-	});
-	const forged = ["", "n1", "1", Buffer.from("n0").toString("base64url"), Buffer.from("n01").toString("base64url")];
-	const strange = [
-		Buffer.from("n9999999999999999").toString("base64url"),
-		`${cursorAfter({ id: 7 })}=`,
-		"💥",
-		"../etc"
-	];
-	for (const cursor of [...forged, ...strange])
-		it(`refuses ${JSON.stringify(cursor)}`, () => {
-			assert.equal(idOfCursor(cursor), null);
-		});
 });
 
 describe("A change of a note", () => {

@@ -69,4 +69,22 @@ describe("Refusals of the gateway", () => {
 		assert.deepEqual(told[1], told[0]);
 		assert.notDeepEqual(told[2], told[0]);
 	});
+
+	it("that are counted while others are on their way are told after them, each once", async () => {
+		const refusals = new Refusals();
+		const told: string[] = [];
+		const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+		const tell = () =>
+			refusals.tell(entries => {
+				told.push(...entries.map(({ record }) => record.action));
+				return answered;
+			});
+		refusals.count(ctx, refused("note.create"));
+		const first = tell();
+		refusals.count(ctx, refused("note.update"));
+		const second = tell();
+		answer();
+		await Promise.all([first, second]);
+		assert.deepEqual(told, ["note.create", "note.update"]);
+	});
 });

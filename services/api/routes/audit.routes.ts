@@ -8,7 +8,6 @@ export const auditRoutes: readonly RouteDefinition[] = [
 		path: "/v1/audit",
 		action: "audit.list",
 		summary: "What the user has done and was refused, newest first; for an admin everybody's",
-		optional: true,
 		auth: true,
 		params: audit.listAudit,
 		result: audit.auditPageResult

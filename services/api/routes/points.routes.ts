@@ -8,7 +8,6 @@ export const pointsRoutes: readonly RouteDefinition[] = [
 		path: "/v1/points",
 		action: "points.balance",
 		summary: "The user's points",
-		optional: true,
 		auth: true,
 		result: points.balanceResult
 	},
@@ -17,7 +16,6 @@ export const pointsRoutes: readonly RouteDefinition[] = [
 		path: "/v1/points/history",
 		action: "points.history",
 		summary: "What changed the user's points, newest first",
-		optional: true,
 		auth: true,
 		params: points.queryHistory,
 		result: points.historyResult

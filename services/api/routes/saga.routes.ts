@@ -9,7 +9,6 @@ export const sagaRoutes: readonly RouteDefinition[] = [
 		path: "/v1/saga/:gid",
 		action: "user.saga.outcome",
 		summary: "What became of a request that was answered with 202; its id is all that is needed, nobody can guess it",
-		optional: true,
 		auth: false,
 		params: sagaParams.get,
 		result: user.sagaResult
@@ -19,7 +18,6 @@ export const sagaRoutes: readonly RouteDefinition[] = [
 		path: "/v1/admin/saga",
 		action: "user.saga.list",
 		summary: "Sagas, newest first",
-		optional: true,
 		auth: true,
 		role: "admin",
 		params: sagaParams.list,
@@ -30,7 +28,6 @@ export const sagaRoutes: readonly RouteDefinition[] = [
 		path: "/v1/admin/saga/:gid",
 		action: "user.saga.get",
 		summary: "One saga with its steps and its timeline",
-		optional: true,
 		auth: true,
 		role: "admin",
 		params: sagaParams.get,
@@ -41,7 +38,6 @@ export const sagaRoutes: readonly RouteDefinition[] = [
 		path: "/v1/admin/saga/:gid/retry",
 		action: "user.saga.retry",
 		summary: "Try a saga's waiting steps at once",
-		optional: true,
 		auth: true,
 		role: "admin",
 		params: sagaParams.retry
@@ -51,7 +47,6 @@ export const sagaRoutes: readonly RouteDefinition[] = [
 		path: "/v1/admin/saga/:gid/skip",
 		action: "user.saga.skip",
 		summary: "Take a saga's step for done",
-		optional: true,
 		auth: true,
 		role: "admin",
 		params: sagaParams.skip
@@ -61,7 +56,6 @@ export const sagaRoutes: readonly RouteDefinition[] = [
 		path: "/v1/admin/saga/:gid/fail",
 		action: "user.saga.fail",
 		summary: "Roll a saga back; one that is being rolled back ends as it is",
-		optional: true,
 		auth: true,
 		role: "admin",
 		params: sagaParams.fail

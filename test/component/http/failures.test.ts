@@ -111,6 +111,22 @@ describe("GET /readyz", () => {
 		};
 		assert.deepEqual([ready.status, ready.body], [200, { status: "ok", checks }]);
 	});
+
+	it("says ok when the user service has gone, since notes are served to those who are logged in", async t => {
+		const { client, worker } = await startSplitApp(t);
+		const { token } = await client.newUser();
+		await worker.destroyService("user");
+		const ready = await client.send("GET", "/readyz");
+		assert.deepEqual([ready.status, (ready.body.checks as { user: string }).user], [200, "failed"]);
+		assertSuccess(await client.send("GET", "/v1/note/query", { token }));
+	});
+
+	it("says failed where the user service was never met, since nobody can be let in", async t => {
+		const { client } = await startApp(t, { user: null });
+		const ready = await client.send("GET", "/readyz");
+		assert.deepEqual([ready.status, ready.body.status], [503, "failed"]);
+		assertFailure(await client.send("GET", "/v1/note/query", { token: await anyToken() }), "unavailable");
+	});
 });
 
 describe("A gateway that stops", () => {
@@ -149,9 +165,12 @@ describe("A gateway that stops", () => {
 		const { broker, client } = await startApp(t, { note });
 		const { token } = await client.newUser();
 		const query = client.send("GET", "/v1/note/query", { token });
-		await until(() => asked);
+		await until("the service was asked", () => asked);
 		const stopped = broker.stop();
-		await until(async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined);
+		await until(
+			"nobody listens any more",
+			async () => (await client.send("GET", "/healthz").catch(() => undefined)) === undefined
+		);
 		release();
 		assert.deepEqual(assertSuccess(await query), page);
 		await stopped;

@@ -46,7 +46,8 @@ describe("Two gateways", () => {
 				const user = await client.newUser();
 				for (const each of clients) assertSuccess(await me(each, user.token));
 				await end(client, user);
-				for (const each of clients) await until(async () => (await me(each, user.token)).status === 401);
+				for (const each of clients)
+					await until("every gateway refuses the token", async () => (await me(each, user.token)).status === 401);
 			});
 
 	it("accept each other's tokens", async () => {
@@ -80,6 +81,9 @@ describe("A gateway that has just started", () => {
 		assertSuccess(await app.client.send("POST", "/v1/user/logout", { token: gone.token }));
 		await app.worker.destroyService("user");
 		assertSuccess(await app.client.send("GET", "/v1/note/query", { token: user.token }));
-		await until(async () => (await app.client.send("GET", "/v1/note/query", { token: gone.token })).status === 401);
+		await until(
+			"the lost revocation is learnt",
+			async () => (await app.client.send("GET", "/v1/note/query", { token: gone.token })).status === 401
+		);
 	});
 });

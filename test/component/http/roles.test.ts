@@ -29,12 +29,12 @@ onBothShapes(app => {
 		it("lets a user with the role in, who has to log in again to have it", async () => {
 			const { user_id, username, password, token } = await client.newUser();
 			await call(app().broker, "user.setRole", { user_id, role: "admin" });
-			await until(async () => (await ask(token)).status === 401);
+			await until("the old token is refused", async () => (await ask(token)).status === 401);
 			const admin = await client.login(username, password);
 			assert.equal((await ask(admin.token)).status, 200);
 
 			await call(app().broker, "user.setRole", { user_id, role: "user" });
-			await until(async () => (await ask(admin.token)).status === 401);
+			await until("the old token of the admin is refused", async () => (await ask(admin.token)).status === 401);
 			assertFailure(await ask((await client.login(username, password)).token), "forbidden");
 		});
 	});

@@ -28,7 +28,7 @@ onBothShapes(app => {
 	const changePassword = (token: string, old_password: string, new_password: string) =>
 		client.send("PUT", "/v1/user/password", { token, json: { old_password, new_password } });
 	/** A gateway on another node learns of an end by an event, which is on its way when the answer is given. */
-	const untilRefused = (token: string) => until(async () => (await me(token)).status === 401);
+	const untilRefused = (token: string) => until("the token is refused", async () => (await me(token)).status === 401);
 	const tokensOf = (answer: Answer) => assertSuccess<Tokens>(answer);
 	const winners = (answers: Answer[]) => answers.filter(answer => answer.status === 200);
 

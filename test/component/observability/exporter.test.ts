@@ -181,18 +181,18 @@ describe("The Zipkin exporter", () => {
 		collector.answer = "never";
 		await Promise.all([flush(), flush(), flush()]);
 		await collector.until(() => collector.requests === 1);
-		await until(() => logger.about("Spans do not reach").length === 1);
+		await until("the failure is told of", () => logger.about("Spans do not reach").length === 1);
 		assert.match(logger.about("Spans")[0] as string, /^warn .* harms no request: .*time/);
 
 		collector.answer = 503;
 		await flush();
 		await collector.until(() => collector.requests === 2);
 		collector.answer = 202;
-		await until(async () => {
+		await until("a span has arrived", async () => {
 			await flush();
 			return collector.spans.length > 0;
 		});
-		await until(() => logger.about("again").length === 1);
+		await until("the recovery is told of", () => logger.about("again").length === 1);
 		assert.equal(logger.about("Spans").length, 2);
 	});
 

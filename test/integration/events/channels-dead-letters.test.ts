@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { consumer, fact, onEachStreamPlace, run, until } from "../../support/channels.ts";
+import { consumer, fact, onEachStreamPlace, run } from "../../support/channels.ts";
+import { until } from "../../support/until.ts";
 
 await onEachStreamPlace("Dead letters of channels", place => {
 	it("C5: a message that fails for good becomes a dead letter with all its headers and the error", async t => {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { connect, nanos } from "nats";
-import { consumer, fact, jetStream, run, streams, until } from "../../support/channels.ts";
+import { consumer, fact, jetStream, run, streams } from "../../support/channels.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const { skip } = await requireServers("nats");
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { fact, onEachStreamPlace, run, until } from "../../support/channels.ts";
+import { fact, onEachStreamPlace, run } from "../../support/channels.ts";
 import { spawnNode } from "../../support/processes.ts";
+import { until } from "../../support/until.ts";
 
 const CONSUMER = "test/support/poison-consumer.ts";
 

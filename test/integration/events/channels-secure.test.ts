@@ -4,8 +4,9 @@ import { readEnv } from "../../../lib/env.ts";
 import { natsOptions } from "../../../lib/server-options.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
 import { createCertificate } from "../../support/certificates.ts";
-import { consumer, fact, run, until } from "../../support/channels.ts";
+import { consumer, fact, run } from "../../support/channels.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const { skip } = await requireServers("nats", "openssl");
 /** With every character that a URL would take for something else. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { type Context, type Span, TracerExporters } from "moleculer";
 import { traceHeaders } from "../../../mixins/channels/trace.ts";
-import { fact, onEachStreamPlace, run, until } from "../../support/channels.ts";
+import { fact, onEachStreamPlace, run } from "../../support/channels.ts";
+import { until } from "../../support/until.ts";
 
 /** Keeps finished spans. */
 class Kept extends TracerExporters.Base {

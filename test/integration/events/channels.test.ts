@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChannelMessage } from "../../../mixins/channels.mixin.ts";
-import { consumer, fact, onEachStreamPlace, run, until } from "../../support/channels.ts";
+import { consumer, fact, onEachStreamPlace, run } from "../../support/channels.ts";
+import { until } from "../../support/until.ts";
 
 await onEachStreamPlace("Channels", place => {
 	it("C1: what is published before any consumer exists is delivered to the first one", async t => {

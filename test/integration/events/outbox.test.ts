@@ -3,9 +3,9 @@ import { it } from "node:test";
 import { ChannelError } from "../../../mixins/channels/transport.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
 import { nowOf } from "../../../mixins/outbox/clock.ts";
-import { until } from "../../support/channels.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { FakeStream, prepare, startWriter, unavailable } from "../../support/outbox.ts";
+import { until } from "../../support/until.ts";
 
 const NEVER = 3_600_000;
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);

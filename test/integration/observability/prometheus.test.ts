@@ -37,7 +37,7 @@ describe("Prometheus on a mesh", { skip: servers.skip }, () => {
 
 	const startNode = async (service: string, name: string): Promise<NodeProcess & { metrics: string }> => {
 		const port = await freePort();
-		const env = { METRICS_PORT: String(port), METRICS_HOST: "127.0.0.1" };
+		const env = { METRICS_PORT: String(port), METRICS_HOST: "127.0.0.1", CACHE: "redis" };
 		return Object.assign(await mesh.startNode(service, name, env), { metrics: `http://127.0.0.1:${port}` });
 	};
 

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it, type TestContext } from "node:test";
-import type { Etcd3 } from "etcd3";
+import { describe, it, type TestContext } from "node:test";
 import type { ServiceBroker } from "moleculer";
 import {
 	type RegistryMixinOptions,
@@ -9,27 +8,14 @@ import {
 	WeightedStrategy,
 	type WeightedStrategyOptions
 } from "../../../mixins/etcd-registry/index.ts";
-import { startEtcd } from "../../../scripts/servers/etcd.ts";
-import { startNats } from "../../../scripts/servers/nats.ts";
-import type { LocalServer } from "../../../scripts/servers/server.ts";
-import { discovererOf, etcdClient, greeter, Scene, sees, until } from "../../support/registry.ts";
+import { discovererOf, greeter, Scene, sees, suiteServers } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const { skip } = await requireServers("nats", "etcd");
 
 describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
-	let servers: { nats: LocalServer; etcd: LocalServer };
-	let etcd: Etcd3;
-
-	before(async () => {
-		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
-		servers = { nats, etcd: etcdServer };
-		etcd = etcdClient(etcdServer);
-	});
-	after(async () => {
-		etcd.close();
-		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
-	});
+	const servers = suiteServers();
 
 	interface Node extends RegistryMixinOptions {
 		zone?: string;
@@ -49,7 +35,7 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		strategyOptions: WeightedStrategyOptions,
 		others: Record<string, Node>
 	): Promise<Cluster> {
-		const scene = new Scene(context, servers, etcd);
+		const scene = new Scene(context, servers);
 		const registry = { strategy: WeightedStrategy, strategyOptions };
 		const [caller, ...started] = await Promise.all([
 			scene.add({ nodeID: "caller", broker: { registry, metadata: { zone: "a" }, metrics: true } }),
@@ -208,7 +194,7 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		assert.equal(value("held"), 0);
 		assert.equal(value("connected"), 1);
 
-		await etcd.leaseClient.leaseRevoke({ ID: discovererOf(caller).link.lease as string });
+		await servers.client.leaseClient.leaseRevoke({ ID: discovererOf(caller).link.lease as string });
 		await until("the loss is counted", () => value("leaseLosses.total") === 1);
 	});
 });

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { startEtcd } from "../../../scripts/servers/etcd.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
-import { greeter, Load, sees, startNode, stopNodes, until } from "../../support/registry.ts";
+import { greeter, Load, sees, startNode, stopNodes } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 describe("With `disableBalancer`, NATS balances", await requireServers("nats", "etcd"), () => {
 	it("over nodes that join and leave without a failed call, and fails at once when nobody is left", async () => {

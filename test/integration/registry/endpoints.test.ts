@@ -5,8 +5,9 @@ import { startEtcd, startEtcdCluster } from "../../../scripts/servers/etcd.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
 import type { LocalServer } from "../../../scripts/servers/server.ts";
 import { freePort } from "../../support/processes.ts";
-import { discovererOf, greeter, Load, record, sees, startNode, stopNodes, until } from "../../support/registry.ts";
+import { discovererOf, greeter, Load, record, sees, startNode, stopNodes } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const { skip } = await requireServers("nats", "etcd");
 

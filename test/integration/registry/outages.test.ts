@@ -20,10 +20,10 @@ import {
 	sees,
 	spawnRegistryNode,
 	startNode,
-	stopNodes,
-	until
+	stopNodes
 } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const run = promisify(execFile);
 const HOLD = (SHORT_TTL + 1) * 1000;

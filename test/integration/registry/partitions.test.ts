@@ -9,9 +9,10 @@ import { startNats } from "../../../scripts/servers/nats.ts";
 import type { LocalServer } from "../../../scripts/servers/server.ts";
 import { Namespace, requireNamespaces } from "../../support/namespaces.ts";
 import { freePort } from "../../support/processes.ts";
-import { discovererOf, greeter, record, SHORT_TTL, sees, startNode, stopNodes, until } from "../../support/registry.ts";
+import { discovererOf, greeter, record, SHORT_TTL, sees, startNode, stopNodes } from "../../support/registry.ts";
 import type { RegistryNodeOptions } from "../../support/registry-node.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const SCRIPT = join(import.meta.dirname, "../../support/registry-node.ts");
 const { skip } = await requireServers("nats", "etcd");

@@ -8,8 +8,9 @@ import { startEtcd } from "../../../scripts/servers/etcd.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
 import type { LocalServer } from "../../../scripts/servers/server.ts";
 import { createCertificate } from "../../support/certificates.ts";
-import { discovererOf, greeter, makeNode, record, sees, startNode, stopNodes, until } from "../../support/registry.ts";
+import { discovererOf, greeter, makeNode, record, sees, startNode, stopNodes } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const TOKEN_TTL = 2;
 

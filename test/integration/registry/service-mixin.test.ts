@@ -1,15 +1,10 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Etcd3 } from "etcd3";
 import { ServiceBroker, type ServiceSchema } from "moleculer";
 import { RegistryMixin } from "../../../mixins/etcd-registry/index.ts";
-import { startEtcd } from "../../../scripts/servers/etcd.ts";
-import { startNats } from "../../../scripts/servers/nats.ts";
-import type { LocalServer } from "../../../scripts/servers/server.ts";
 import {
 	discovererOf,
-	etcdClient,
 	greeter,
 	Load,
 	makeNode,
@@ -17,30 +12,20 @@ import {
 	spawnRegistryNode,
 	startNode,
 	stopNodes,
-	until
+	suiteServers
 } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 const ROLLING_RESTARTS = 2;
 
 describe("The registry's service mixin", await requireServers("nats", "etcd"), () => {
-	let servers: { nats: LocalServer; etcd: LocalServer };
-	let etcd: Etcd3;
+	const servers = suiteServers();
 	let nodes: ServiceBroker[] = [];
-
-	before(async () => {
-		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
-		servers = { nats, etcd: etcdServer };
-		etcd = etcdClient(etcdServer);
-	});
-	after(async () => {
-		etcd.close();
-		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
-	});
 	afterEach(async () => {
 		await stopNodes(...nodes);
 		nodes = [];
-		await etcd.delete().all();
+		await servers.client.delete().all();
 	});
 
 	async function start(nodeID: string, ...services: ServiceSchema[]): Promise<ServiceBroker> {
@@ -54,7 +39,7 @@ describe("The registry's service mixin", await requireServers("nats", "etcd"), (
 		const node = makeNode(servers, { nodeID: "one", services: [] });
 		nodes.push(node);
 		const look = async (when: string) => {
-			seen.push([when, await etcd.get("moleculer/services/shop.v2/one").json()]);
+			seen.push([when, await servers.client.get("moleculer/services/shop.v2/one").json()]);
 		};
 		node.createService({
 			name: "shop",
@@ -72,7 +57,7 @@ describe("The registry's service mixin", await requireServers("nats", "etcd"), (
 			["own started", null],
 			["broker started", record]
 		]);
-		assert.equal((await etcd.getAll().prefix("moleculer/nodes/one/").keys()).length, 1);
+		assert.equal((await servers.client.getAll().prefix("moleculer/nodes/one/").keys()).length, 1);
 	});
 
 	it("withdraws first, lets callers notice, drains, and only then runs the service's own `stopped`", async () => {
@@ -81,7 +66,7 @@ describe("The registry's service mixin", await requireServers("nats", "etcd"), (
 		const two = await start("two", {
 			...greeter(),
 			async stopped(): Promise<void> {
-				const key = await etcd.get("moleculer/services/greeter/two").string();
+				const key = await servers.client.get("moleculer/services/greeter/two").string();
 				order.push(`stopped with key ${key} and ${discovererOf(two).inFlight.count()} requests`);
 			}
 		});

@@ -1,47 +1,32 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, it } from "node:test";
+import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Etcd3 } from "etcd3";
 import type { ServiceBroker } from "moleculer";
-import { startEtcd } from "../../../scripts/servers/etcd.ts";
-import { startNats } from "../../../scripts/servers/nats.ts";
-import type { LocalServer } from "../../../scripts/servers/server.ts";
 import type { NodeProcess } from "../../support/processes.ts";
 import {
 	discovererOf,
-	etcdClient,
 	Load,
 	record,
 	sees,
 	spawnRegistryNode,
 	startNode,
 	stopNodes,
-	until
+	suiteServers
 } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
+import { until } from "../../support/until.ts";
 
 // Long, so that nothing in here can be the lease's doing.
 const TTL = 60;
 
 describe("A caller", await requireServers("nats", "etcd"), () => {
-	let servers: { nats: LocalServer; etcd: LocalServer };
-	let etcd: Etcd3;
+	const servers = suiteServers();
 	let caller: ServiceBroker;
 	let processes: Record<string, NodeProcess> = {};
-
-	before(async () => {
-		const [nats, etcdServer] = await Promise.all([startNats(), startEtcd()]);
-		servers = { nats, etcd: etcdServer };
-		etcd = etcdClient(etcdServer);
-	});
-	after(async () => {
-		etcd.close();
-		await Promise.all([servers.nats.stop(), servers.etcd.stop()]);
-	});
 	afterEach(async () => {
 		await Promise.all([stopNodes(caller), ...Object.values(processes).map(node => node.kill())]);
 		processes = {};
-		await etcd.delete().all(); // what the killed nodes left behind
+		await servers.client.delete().all(); // what the killed nodes left behind
 	});
 
 	async function start(...ids: string[]): Promise<void> {

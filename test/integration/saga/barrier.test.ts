@@ -7,7 +7,8 @@ import type { Database } from "../../../mixins/saga/database.ts";
 import type { Branch } from "../../../mixins/saga/engine.ts";
 import { quiet } from "../../support/app.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { rowsOf, sagaDatabase, until } from "../../support/sagas.ts";
+import { rowsOf, sagaDatabase } from "../../support/sagas.ts";
+import { until } from "../../support/until.ts";
 
 const broker = new ServiceBroker(quiet({ metrics: true }));
 const branch = (op: Branch["op"], gid = "g1", step = "pay") => ({ meta: { saga: { gid, step, op } }, broker }) as never;
@@ -25,16 +26,28 @@ async function accountIn(database: Database) {
 		});
 		return row?.balance;
 	};
+	const action = (gid = "g1", during = async () => {}) =>
+		transaction(tx =>
+			barrier(branch("action", gid), tx, async () => {
+				await add(tx, 100);
+				await during();
+				return { paid: 100 };
+			})
+		);
 	return {
 		balance,
-		action: (gid = "g1", during = async () => {}) =>
-			transaction(tx =>
-				barrier(branch("action", gid), tx, async () => {
-					await add(tx, 100);
-					await during();
-					return { paid: 100 };
-				})
-			),
+		action,
+		/** Begins an action; it is in its transaction, and stays there until its gate is settled. */
+		async openAction(gid = "g1") {
+			const gate = Promise.withResolvers<void>();
+			const entered = Promise.withResolvers<void>();
+			const open = action(gid, () => {
+				entered.resolve();
+				return gate.promise;
+			});
+			await entered.promise;
+			return { open, gate };
+		},
 		compensate: (gid = "g1", during = async (_tx: Transaction) => {}) =>
 			transaction(tx =>
 				barrier(branch("compensate", gid), tx, async () => {
@@ -103,14 +116,8 @@ await onEachDatabase("The barrier", databases => {
 	});
 
 	it("lets two compensations that overlap wait for an open action, and refuses the action that comes last", async t => {
-		const { action, compensate, balance } = await accountIn(await sagaDatabase(t, databases));
-		const gate = Promise.withResolvers<void>();
-		const entered = Promise.withResolvers<void>();
-		const open = action("g1", () => {
-			entered.resolve();
-			return gate.promise;
-		});
-		await entered.promise;
+		const { action, openAction, compensate, balance } = await accountIn(await sagaDatabase(t, databases));
+		const { open, gate } = await openAction();
 		const compensations = [compensate(), compensate()];
 		gate.resolve();
 		await Promise.all([open, ...compensations]);
@@ -128,17 +135,11 @@ await onEachDatabase("The barrier", databases => {
 	});
 
 	it("survives the deadlock of an action that is rolled back while two compensations wait for it", async t => {
-		const { action, compensate, balance } = await accountIn(await sagaDatabase(t, databases));
+		const { openAction, compensate, balance } = await accountIn(await sagaDatabase(t, databases));
 		for (let round = 0; round < 5; round++) {
 			const gid = `deadlock-${round}`;
-			const gate = Promise.withResolvers<void>();
-			const entered = Promise.withResolvers<void>();
-			const open = action(gid, () => {
-				entered.resolve();
-				return gate.promise;
-			});
+			const { open, gate } = await openAction(gid);
 			const refused = assert.rejects(open, /rolled back/);
-			await entered.promise;
 			const compensations = [compensate(gid), compensate(gid)];
 			gate.reject(new Error("rolled back"));
 			await Promise.all([refused, ...compensations]);
@@ -147,14 +148,8 @@ await onEachDatabase("The barrier", databases => {
 	});
 
 	it("sees in a compensation what the action committed while it waited", async t => {
-		const { action, compensate, balance } = await accountIn(await sagaDatabase(t, databases));
-		const gate = Promise.withResolvers<void>();
-		const entered = Promise.withResolvers<void>();
-		const open = action("g1", () => {
-			entered.resolve();
-			return gate.promise;
-		});
-		await entered.promise;
+		const { openAction, compensate, balance } = await accountIn(await sagaDatabase(t, databases));
+		const { open, gate } = await openAction();
 		let seen: number | undefined;
 		const compensation = compensate("g1", async tx => {
 			seen = await balance(tx);

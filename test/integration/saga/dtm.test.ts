@@ -6,7 +6,8 @@ import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure, sagaOngoing } from "../../../mixins/saga/errors.ts";
 import type { SagaState } from "../../../mixins/saga/state.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { sagaDatabase, testEngine, testSagas, until } from "../../support/sagas.ts";
+import { fails, sagaDatabase, testEngine, testSagas } from "../../support/sagas.ts";
+import { until } from "../../support/until.ts";
 
 const about = { name: "transfer", version: 1 };
 const transfer = defineSaga({
@@ -19,9 +20,6 @@ const transfer = defineSaga({
 
 /** dtm's order: [compensation 1, action 1, compensation 2, action 2]. */
 const vector = (saga: SagaState | null) => saga?.steps.flatMap(step => [step.compensation, step.action]);
-const fails = (error: Error) => () => {
-	throw error;
-};
 /** Fails the first `times` calls. */
 const first = (times: number, error: Error) => {
 	let calls = 0;

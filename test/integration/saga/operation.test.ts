@@ -4,7 +4,8 @@ import { Errors } from "moleculer";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure } from "../../../mixins/saga/errors.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { sagaDatabase, testSagas, until } from "../../support/sagas.ts";
+import { sagaDatabase, testSagas } from "../../support/sagas.ts";
+import { until } from "../../support/until.ts";
 
 interface Trip {
 	who: string;

@@ -45,9 +45,9 @@ describe("A worker whose stream can not write", () => {
 				}
 			})
 		);
-		await until(() => warnings.length >= 2);
+		await until("two warnings are there", () => warnings.length >= 2);
 		resolve();
-		await until(() => isDone);
+		await until("the handler has ended", () => isDone);
 		assert.match(warnings[0] as string, /FACTS:1 could not be kept/);
 	});
 
@@ -74,7 +74,7 @@ describe("A worker whose stream hands messages out again", () => {
 		await worker.accept(deliveryOf({ ...kept, attempts: 40, ack: async () => void acknowledged++ }));
 		resolve();
 		await first;
-		await until(() => acknowledged > 0);
+		await until("the message is acknowledged", () => acknowledged > 0);
 		await worker.stop(1_000);
 		assert.deepEqual([handled, acknowledged], [[1], 1]);
 	});

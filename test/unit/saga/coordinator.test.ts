@@ -6,8 +6,8 @@ import type { SagaState } from "../../../mixins/saga/state.ts";
 
 const POLL_MS = 1_000;
 
-/** A coordinator over `waiting` due sagas, on a clock that a test moves. */
-function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5 } = {}) {
+/** A coordinator over `waiting` due sagas, each its own once `granted`, on a clock that a test moves. */
+function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5, granted = Promise.resolve() } = {}) {
 	t.mock.timers.enable({ apis: ["setTimeout"] });
 	t.mock.method(performance, "now", () => clock);
 	t.mock.method(Math, "random", () => random);
@@ -18,7 +18,7 @@ function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5 } =
 	const ends: (() => void)[] = [];
 	const coordinator = new Coordinator({
 		engine: {
-			claim: async ({ gid }) => ({ gid }) as SagaState,
+			claim: ({ gid }) => granted.then(() => ({ gid }) as SagaState),
 			drive({ gid }) {
 				driven.push(gid);
 				return new Promise(resolve => ends.push(resolve));
@@ -99,6 +99,24 @@ describe("R12: a coordinator", () => {
 		await turn();
 		await pass(POLL_MS - 1);
 		assert.deepEqual(asked, [3]);
+	});
+
+	it("has, when it was stopped, ended the claim that was under way, and given that saga back", async t => {
+		const { promise: granted, resolve: grant } = Promise.withResolvers<void>();
+		const { coordinator, driven, ends, pass } = coordinated(t, { waiting: 2, granted });
+		coordinator.start();
+		await pass(0);
+		let stopped = false;
+		const stop = coordinator.stop().then(() => {
+			stopped = true;
+		});
+		await turn();
+		assert.equal(stopped, false, "its claim is a transaction that needs the database");
+		grant();
+		await turn();
+		assert.deepEqual([driven, stopped], [["g0"], false], "it claims no second one");
+		ends.shift()?.();
+		await stop;
 	});
 
 	it("looks no more once it was stopped", async t => {

@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type RequestListener, type ServerResponse } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { describe, it, type TestContext } from "node:test";
+import { drainable } from "../../services/api/drain.ts";
+
+/** Longer than any of these tests may take: nothing is cut off. */
+const times = { notice: 0, finish: 3_600_000 };
+const GET = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+async function listening(t: TestContext, listener: RequestListener) {
+	const server = createServer(listener);
+	const drain = drainable(server);
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	t.after(() => server.closeAllConnections());
+	return {
+		drain,
+		async connection() {
+			const accepted = once(server, "connection");
+			const socket = connect((server.address() as AddressInfo).port, "127.0.0.1").setEncoding("utf8");
+			await accepted;
+			return socket;
+		}
+	};
+}
+
+describe("A server that drains", { timeout: 30_000 }, () => {
+	it("does not wait for a connection over which nothing was sent", async t => {
+		const { drain, connection } = await listening(t, (_req, res) => res.end("done"));
+		const socket = await connection();
+		const ended = once(socket, "close");
+		await drain(times);
+		await ended;
+	});
+
+	it("answers a request that is under way, and ends a connection that has had its answer", async t => {
+		const slow = Promise.withResolvers<ServerResponse>();
+		const { drain, connection } = await listening(t, (req, res) => {
+			if (req.url === "/slow") slow.resolve(res);
+			else res.end("done");
+		});
+		const [idle, busy] = [await connection(), await connection()];
+		idle.write(GET);
+		await once(idle, "data");
+		busy.write(GET.replace("/", "/slow"));
+		const answer = await slow.promise;
+		const ended = once(idle.resume(), "close");
+		const drained = drain(times);
+		await ended;
+		answer.end("done");
+		assert.match(String(await once(busy, "data")), /done/);
+		busy.resume();
+		await drained;
+	});
+});
