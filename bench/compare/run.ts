@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { checkAnswers } from "./check.ts";
 import { NEW_NOTE, writeTokens } from "./data.ts";
+import { compareLatencies, latencyTable } from "./latency.ts";
 import { type Figures, measure } from "./load.ts";
+import { sendAtRate } from "./open-loop.ts";
 import { type Round, ratios, table } from "./summary.ts";
 import { type System, startServers, systems } from "./systems.ts";
 
@@ -20,9 +22,12 @@ const { values: options } = parseArgs({
 		asked: { type: "string" },
 		rounds: { type: "string" },
 		seconds: { type: "string" },
+		/** `--no-latency` leaves out the latencies at half load. */
+		latency: { type: "boolean", default: true },
 		/** A folder for a CPU profile of each process. */
 		profile: { type: "string" }
-	}
+	},
+	allowNegative: true
 });
 const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
 const seconds = Number(options.seconds ?? (options.quick ? 2 : 4));
@@ -44,15 +49,15 @@ try {
 	}
 	await checkAnswers(new Map(Array.from(running, ([name, { url }]) => [name, url])), tokens);
 
+	const requestOf = (asked: string, url: string) =>
+		asked === "GET"
+			? { url: `${url}/v1/note/query`, tokens: tokens.readers }
+			: { url: `${url}/v1/note`, tokens: tokens.writers, body: NEW_NOTE };
 	const ask = async (asked: string, name: string, duration: number): Promise<Figures> => {
 		const { url, processes, settled } = running.get(name) as System;
 		const load = { connections: CONNECTIONS, seconds: duration };
-		if (asked === "GET") return measure({ url: `${url}/v1/note/query`, tokens: tokens.readers, ...load }, processes);
-		const figures = await measure(
-			{ url: `${url}/v1/note`, tokens: tokens.writers, body: NEW_NOTE, ...load },
-			processes
-		);
-		await settled();
+		const figures = await measure({ ...requestOf(asked, url), ...load }, processes);
+		if (asked !== "GET") await settled();
 		return figures;
 	};
 	// Code is compiled and pools are filled before anything counts.
@@ -71,9 +76,17 @@ try {
 		console.error(`round ${i + 1} of ${rounds} done`);
 	}
 
-	const summary = { figures: table(results), ratios: ratios(results) };
+	const latencies = await compareLatencies(options.latency ? results : [], async (asked, name, rate) => {
+		const { url, settled } = running.get(name) as System;
+		const latency = await sendAtRate({ ...requestOf(asked, url), rate, seconds });
+		if (asked !== "GET") await settled();
+		return latency;
+	});
+
+	const summary = { figures: table(results), ratios: ratios(results), latencies };
 	console.table(summary.figures);
 	console.table(summary.ratios);
+	if (latencies.length > 0) console.table(latencyTable(latencies));
 	const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, Linux ${release()}, Node ${process.version}`;
 	const setting = { rounds, seconds, connections: CONNECTIONS, quick: options.quick };
 	const report = { benchmark: "compare", date: new Date().toISOString(), machine, ...setting, ...summary };
