@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { drawProfiles, monotonicNow } from "../profile/draw.ts";
 import { checkAnswers } from "./check.ts";
 import { NEW_NOTE, writeTokens } from "./data.ts";
 import { compareLatencies, latencyTable } from "./latency.ts";
@@ -24,7 +25,7 @@ const { values: options } = parseArgs({
 		seconds: { type: "string" },
 		/** `--no-latency` leaves out the latencies at half load. */
 		latency: { type: "boolean", default: true },
-		/** A folder for a CPU profile of each process. */
+		/** A folder for a CPU profile and a flame graph of each process. */
 		profile: { type: "string" }
 	},
 	allowNegative: true
@@ -39,13 +40,14 @@ const RESULTS = join(import.meta.dirname, "../results.json");
 const folder = mkdtempSync(join(tmpdir(), "notemesh-bench-"));
 const servers = await startServers();
 const running = new Map<string, System>();
+/** When the rounds began: profiles are drawn from there. */
+let loaded = 0;
 try {
 	const tokens = await writeTokens(folder);
-	const nodeArgs = options.profile ? ["--cpu-prof", `--cpu-prof-dir=${options.profile}`] : [];
 	for (const name of names) {
 		const start = systems[name];
 		if (!start) throw new Error(`No system is called "${name}": ${Object.keys(systems).join("; ")}`);
-		running.set(name, await start({ servers, folder, nodeArgs }));
+		running.set(name, await start({ servers, folder, nodeArgs: part => profileArguments(name, part) }));
 	}
 	await checkAnswers(new Map(Array.from(running, ([name, { url }]) => [name, url])), tokens);
 
@@ -63,6 +65,7 @@ try {
 	// Code is compiled and pools are filled before anything counts.
 	for (const name of names) for (const asked of kinds) await ask(asked, name, 2);
 
+	loaded = monotonicNow();
 	const results: Round[] = [];
 	for (let i = 0; i < rounds; i++) {
 		const round: Round = Object.fromEntries(kinds.map(asked => [asked, {}]));
@@ -96,6 +99,13 @@ try {
 	for (const { processes } of running.values()) await Promise.all(processes.map(process => process.stop()));
 	await servers.stop();
 	rmSync(folder, { recursive: true, force: true });
+}
+if (options.profile) console.error((await drawProfiles(options.profile, { from: loaded })).join("\n"));
+
+function profileArguments(name: string, part: string): string[] {
+	if (!options.profile) return [];
+	const file = `${name}-${part.replace("services/", "")}.cpuprofile`;
+	return ["--cpu-prof", `--cpu-prof-dir=${options.profile}`, `--cpu-prof-name=${file}`];
 }
 
 /** Adds a run to the kept results; each kind of request may have a run of its own. */

@@ -35,8 +35,8 @@ export interface Context {
 	servers: Servers;
 	/** Temporary. */
 	folder: string;
-	/** Arguments of each node process of ours, e.g. `--cpu-prof`. */
-	nodeArgs: string[];
+	/** Arguments of Node for a process, e.g. `--cpu-prof`. @param part what it runs */
+	nodeArgs(part: string): string[];
 	/** What runs a node of ours, where it is not the usual configuration. */
 	runner?: string[];
 }
@@ -95,7 +95,7 @@ async function peer({ servers, nodeArgs }: Context, parts: Record<string, Record
 		JWT_SECRET
 	};
 	const processes = Object.entries(parts).map(([file, env]) =>
-		spawnNode({ args: [...nodeArgs, "--import", "tsx", file], cwd: PEERS, env: { ...shared, ...env } })
+		spawnNode({ args: [...nodeArgs(file), "--import", "tsx", file], cwd: PEERS, env: { ...shared, ...env } })
 	);
 	await Promise.all(processes.map(process => process.waitForLine(/^ready$/)));
 	return { url: `http://127.0.0.1:${port}`, processes, parts: Object.keys(parts), settled: async () => {} };
@@ -124,7 +124,7 @@ export async function notemesh(
 		...(folders.length > 1 && { NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url })
 	};
 	const processes = folders.map(service =>
-		spawnNode({ args: [...nodeArgs, ...runner], env: { ...env, SERVICEDIR: service } })
+		spawnNode({ args: [...nodeArgs(service), ...runner], env: { ...env, SERVICEDIR: service } })
 	);
 	const url = `http://127.0.0.1:${port}`;
 	try {

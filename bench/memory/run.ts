@@ -89,7 +89,7 @@ const running = new Map<string, System>();
 try {
 	const tokens = await writeTokens(folder);
 	for (const name of options.only.split(",")) {
-		const system = await systems[name]?.({ servers, folder, nodeArgs: heapArguments(heaps) });
+		const system = await systems[name]?.({ servers, folder, nodeArgs: () => heapArguments(heaps) });
 		if (!system) throw new Error(`No system is called "${name}"`);
 		running.set(name, system);
 	}
