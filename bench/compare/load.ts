@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { NodeProcess } from "../../scripts/node-process.ts";
+import { TICKS_A_SECOND, ticksOf } from "./machine.ts";
 
 /** What a load came to. */
 export interface Figures {
@@ -27,8 +27,6 @@ export interface Load {
 }
 
 const SCRIPT = join(import.meta.dirname, "load.lua");
-/** Linux counts CPU time in these. */
-const TICKS_A_SECOND = 100;
 
 /** Sends requests as fast as they are answered. @throws where one was not answered with 2xx or 3xx */
 export async function measure(load: Load, processes: readonly NodeProcess[]): Promise<Figures> {
@@ -51,12 +49,7 @@ export async function measure(load: Load, processes: readonly NodeProcess[]): Pr
 	};
 }
 
+/** In seconds. */
 function cpuOf(processes: readonly NodeProcess[]): number {
-	const ticks = processes.map(({ pid }) => {
-		const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-			.replace(/^.*\) /s, "")
-			.split(" ");
-		return Number(fields[11]) + Number(fields[12]);
-	});
-	return ticks.reduce((sum, value) => sum + value, 0) / TICKS_A_SECOND;
+	return processes.reduce((sum, { pid }) => sum + ticksOf(pid), 0) / TICKS_A_SECOND;
 }

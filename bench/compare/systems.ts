@@ -16,6 +16,8 @@ import { copyForPeers, JWT_KEYS, JWT_SECRET, seed } from "./data.ts";
 export interface System {
 	url: string;
 	processes: NodeProcess[];
+	/** What each of its processes runs. */
+	parts: string[];
 	/** Waits until it has done what it does after its answers, so that it does not disturb the next system's turn. */
 	settled(): Promise<void>;
 }
@@ -29,12 +31,14 @@ export interface Servers {
 	stop(): Promise<void>;
 }
 
-interface Context {
+export interface Context {
 	servers: Servers;
 	/** Temporary. */
 	folder: string;
-	/** Arguments of each node process of ours, e.g. `--cpu-prof`. */
-	nodeArgs: string[];
+	/** Arguments of Node for a process, e.g. `--cpu-prof`. @param part what it runs */
+	nodeArgs(part: string): string[];
+	/** What runs a node of ours, where it is not the usual configuration. */
+	runner?: string[];
 }
 
 const PEERS = join(import.meta.dirname, "../peers");
@@ -91,14 +95,19 @@ async function peer({ servers, nodeArgs }: Context, parts: Record<string, Record
 		JWT_SECRET
 	};
 	const processes = Object.entries(parts).map(([file, env]) =>
-		spawnNode({ args: [...nodeArgs, "--import", "tsx", file], cwd: PEERS, env: { ...shared, ...env } })
+		spawnNode({ args: [...nodeArgs(file), "--import", "tsx", file], cwd: PEERS, env: { ...shared, ...env } })
 	);
 	await Promise.all(processes.map(process => process.waitForLine(/^ready$/)));
-	return { url: `http://127.0.0.1:${port}`, processes, settled: async () => {} };
+	return { url: `http://127.0.0.1:${port}`, processes, parts: Object.keys(parts), settled: async () => {} };
 }
 
-async function notemesh(
-	{ servers: { mariadb, nats, etcd }, folder, nodeArgs }: Context,
+/**
+ * Starts nodes of ours and waits until their gateway is ready.
+ * @param name whose databases they use: `one`, `cached` or `mesh`
+ * @param folders each with the services of a node; a single one is embedded
+ */
+export async function notemesh(
+	{ servers: { mariadb, nats, etcd }, folder, nodeArgs, runner = RUNNER }: Context,
 	name: string,
 	folders: string[],
 	more: Record<string, string>
@@ -115,7 +124,7 @@ async function notemesh(
 		...(folders.length > 1 && { NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url })
 	};
 	const processes = folders.map(service =>
-		spawnNode({ args: [...nodeArgs, ...RUNNER], env: { ...env, SERVICEDIR: service } })
+		spawnNode({ args: [...nodeArgs(service), ...runner], env: { ...env, SERVICEDIR: service } })
 	);
 	const url = `http://127.0.0.1:${port}`;
 	try {
@@ -123,7 +132,7 @@ async function notemesh(
 	} catch (error) {
 		throw new Error(processes.map(process => process.output).join("\n"), { cause: error });
 	}
-	return { url, processes, settled: () => untilPublished(mariadb, name) };
+	return { url, processes, parts: folders, settled: () => untilPublished(mariadb, name) };
 }
 
 function databases(mariadb: MariadbServer, name: string): string {

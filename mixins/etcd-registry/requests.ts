@@ -8,6 +8,7 @@ import {
 	type ServiceBroker
 } from "moleculer";
 import type { NoResponders } from "./nats-transporter.ts";
+import { PendingRequests } from "./pending-requests.ts";
 import { WeightedStrategy } from "./strategy.ts";
 
 const MAX_REROUTES = 5;
@@ -36,6 +37,7 @@ export class Requests {
 		this.#listener = listener;
 		const { transit } = broker;
 		if (!transit) return;
+		transit.pendingRequests = new PendingRequests();
 		const send = transit.request.bind(transit);
 		transit.request = (ctx: Context) => this.#request(ctx, send);
 	}
