@@ -110,10 +110,10 @@ describe("A worker that may handle messages together", () => {
 		const acknowledged: number[] = [];
 		for (const delivery of some(acknowledged)) void worker.accept(delivery);
 		first.resolve();
-		await until(() => begun.length > 1);
+		await until("more was begun", () => begun.length > 1);
 		assert.deepEqual(begun, [1, 2, 3, 4, 5]);
 		rest.resolve();
-		await until(() => acknowledged.length === 6);
+		await until("all was acknowledged", () => acknowledged.length === 6);
 		assert.deepEqual(begun, [1, 2, 3, 4, 5, 6]);
 	});
 
@@ -139,7 +139,7 @@ describe("A worker that may handle messages together", () => {
 		const acknowledged: number[] = [];
 		for (const delivery of some(acknowledged)) void worker.accept(delivery);
 		resolve();
-		await until(() => acknowledged.length === 6);
+		await until("all was acknowledged", () => acknowledged.length === 6);
 		assert.deepEqual(handled, [1, 2, 3, 4, 5, 6, 3, 4, 5, 6]);
 		assert.deepEqual(acknowledged, [1, 2, 3, 4, 5, 6]);
 		assert.equal(most, 1);
@@ -160,7 +160,7 @@ describe("A worker that may handle messages together", () => {
 		const back: number[] = [];
 		for (const delivery of some([]))
 			void worker.accept({ ...delivery, retry: async () => void back.push(delivery.seq) });
-		await until(() => begun.length === 6);
+		await until("all was begun", () => begun.length === 6);
 		const stopped = worker.stop(1_000);
 		failure.reject(new Error("the database is closed"));
 		assert.equal(await stopped, true);
