@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 
 /** Where a trace comes from: its id, the caller's span, and whether it is recorded (undefined: not decided yet). */
 export interface TraceContext {
@@ -9,9 +9,19 @@ export interface TraceContext {
 	sampled?: boolean | undefined;
 }
 
-/** 128 bits as 32 hexadecimal digits, 122 of the bits random: the id of a trace, a request or a message. */
+const ID_BYTES = 16;
+/** Random bytes in stock: a request needs several ids, and asking the system for each costs five times as much. */
+const stock = Buffer.alloc(256 * ID_BYTES);
+let used = stock.length;
+
+/** 128 random bits as 32 hexadecimal digits: the id of a trace, a request or a context. */
 export function newId(): string {
-	return randomUUID().replaceAll("-", "");
+	if (used === stock.length) {
+		randomFillSync(stock);
+		used = 0;
+	}
+	used += ID_BYTES;
+	return stock.toString("hex", used - ID_BYTES, used);
 }
 
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;

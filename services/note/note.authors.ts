@@ -8,6 +8,8 @@ import type { Author } from "./note.domain.ts";
 
 /** For how long a name is taken to be what it was, in milliseconds. No route changes one. */
 const REMEMBERED_MS = 60_000;
+/** Without it, a timer a millisecond. */
+const RESOLUTION_MS = 1_000;
 const MOST = 10_000;
 
 /** Counts what was answered without what an action would have added. */
@@ -19,7 +21,7 @@ export type AuthorsOf = (ctx: Context, userIds: readonly number[]) => Promise<Au
 
 /** Finds authors by at most one call, whatever the number of notes, and remembers those that were found. */
 export function authorDirectory(): AuthorsOf {
-	const known = new LRUCache<number, Author>({ max: MOST, ttl: REMEMBERED_MS });
+	const known = new LRUCache<number, Author>({ max: MOST, ttl: REMEMBERED_MS, ttlResolution: RESOLUTION_MS });
 
 	return async (ctx, userIds) => {
 		const authors = new Map<number, Author>();
