@@ -6,6 +6,8 @@ import { isRetryable, runInTransaction } from "./transaction.ts";
 const MOST = 32;
 /** How many shared transactions run at once, the others only when so many wait that they are full. */
 const AT_ONCE = 4;
+/** How long a shared transaction keeps others waiting, in milliseconds: one that hangs must not hold everybody up. */
+const PATIENCE_MS = 50;
 
 type Work = (transaction: Transaction) => Promise<unknown>;
 
@@ -25,6 +27,9 @@ export class SharedTransactions {
 	readonly #db: Sequelize;
 	readonly #waiting: Job[] = [];
 	#running = 0;
+	/** When the last one was begun, in milliseconds of this process. */
+	#begun = 0;
+	#timer: NodeJS.Timeout | undefined;
 
 	constructor(db: Sequelize) {
 		this.#db = db;
@@ -42,9 +47,13 @@ export class SharedTransactions {
 	}
 
 	#next(): void {
-		const enough = this.#running === 0 ? 1 : MOST;
-		if (this.#running === AT_ONCE || this.#waiting.length < enough) return;
+		const isFree = this.#running === 0 || performance.now() - this.#begun > PATIENCE_MS;
+		if (this.#running === AT_ONCE || this.#waiting.length < (isFree ? 1 : MOST)) {
+			if (this.#waiting.length > 0) this.#timer ??= setTimeout(() => this.#lookAgain(), PATIENCE_MS + 1);
+			return;
+		}
 		this.#running++;
+		this.#begun = performance.now();
 		const jobs = this.#waiting.splice(0, MOST);
 		const [only] = jobs;
 		const ended = jobs.length === 1 && only ? this.#alone(only) : this.#together(jobs);
@@ -52,6 +61,11 @@ export class SharedTransactions {
 			this.#running--;
 			this.#next();
 		});
+	}
+
+	#lookAgain(): void {
+		this.#timer = undefined;
+		this.#next();
 	}
 
 	async #together(jobs: readonly Job[]): Promise<void> {

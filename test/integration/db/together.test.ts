@@ -95,6 +95,19 @@ await onEachDatabase("Transactions that callers share", databases => {
 		assert.deepEqual(contexts, names);
 	});
 
+	it("do not wait for one that hangs, where the database lets several write", {
+		skip: databases.dialect === "sqlite"
+	}, async () => {
+		const { promise, resolve } = Promise.withResolvers<void>();
+		const hanging = service.together(() => promise);
+		await Promise.all(
+			names.slice(0, 5).map(name => service.together(transaction => insert(`${name} meanwhile`, transaction)))
+		);
+		assert.equal(await things.count({ where: { name: { [Op.like]: "%meanwhile" } } }), 5);
+		resolve();
+		await hanging;
+	});
+
 	it("leave nothing of a function that is alone and throws", async () => {
 		const outcome = service.together(async transaction => {
 			await insert("never there", transaction);
