@@ -139,8 +139,9 @@ function databases(mariadb: MariadbServer, name: string): string {
 	return `${mariadb.url}/${name}_{service}`;
 }
 
-async function untilReady(url: string): Promise<void> {
-	for (const deadline = Date.now() + READY_TIMEOUT_MS; ; await delay(POLL_MS)) {
+/** Waits until a gateway says that it and all it needs are ready. @throws after a minute */
+export async function untilReady(url: string, pause = POLL_MS): Promise<void> {
+	for (const deadline = Date.now() + READY_TIMEOUT_MS; ; await delay(pause)) {
 		const answer = await fetch(`${url}/readyz`).catch(() => undefined);
 		if (answer?.ok) return;
 		if (Date.now() > deadline) throw new Error(`${url} did not become ready`);

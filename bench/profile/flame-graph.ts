@@ -52,7 +52,7 @@ export function flameGraph(profile: CpuProfile, { title, least = 0.002, from = 0
 	draw(root, 0, 0);
 
 	const legend = Object.entries(COLOURS).map(
-		([origin, colour], i) => `<tspan x="${WIDTH - 220 + i * 58}" fill="${colour}">■ ${origin}</tspan>`
+		([origin, colour], i) => `<tspan x="${WIDTH - 280 + i * 70}" fill="${colour}">■ ${origin}</tspan>`
 	);
 	const heading = `${title}: ${(root.time / 1e6).toFixed(1)} s of CPU time; frames under ${least * 100} % left out`;
 	return [
