@@ -9,6 +9,7 @@ import { hideValuesInErrors, withoutLiterals } from "./redact.ts";
 import { type SqliteOptions, sqliteModule } from "./sqlite-module.ts";
 import { observeStatements, type StatementObserver } from "./statement.ts";
 import { shortenTransactions } from "./transaction.ts";
+import { writeLockOf } from "./write-lock.ts";
 
 /** How connections are made. Of several users of one URL, the first decides. */
 export interface ConnectionOptions {
@@ -82,7 +83,10 @@ function openSqlite(path: string, options: ConnectionOptions): Pool {
 		sequelize,
 		users: 0,
 		async close() {
+			// As a pool of MySQL does: what is being written ends first.
+			const release = await writeLockOf(storage).acquire(options.closeTimeout ?? 5_000);
 			await sequelize.close();
+			release?.();
 			if (path === IN_MEMORY) rmSync(dirname(storage), { recursive: true });
 		}
 	};

@@ -21,6 +21,8 @@ class Statement {
 	declare changes?: number;
 }
 
+const isRollback = (sql: string) => /^\s*ROLLBACK;?\s*$/i.test(sql);
+
 type Callback = (this: Statement, error: unknown, rows?: Row[]) => void;
 
 interface Prepared {
@@ -109,6 +111,8 @@ class SqliteConnection {
 	}
 
 	async #execute(sql: string, values: Values): Promise<Outcome> {
+		// Closing has rolled back what was open.
+		if (this.#closed && isRollback(sql)) return { rows: [], statement: new Statement() };
 		const handle = await this.#open();
 		if (this.#closed) throw new SqliteError(MISUSE, "the connection is closed");
 		const release = handle.isTransaction || onlyReads(sql) ? undefined : await this.#takeLock();
@@ -127,7 +131,7 @@ class SqliteConnection {
 
 		const outcome: Outcome = { rows: [], statement: new Statement() };
 		// Sequelize rolls back also when BEGIN failed or SQLite itself has rolled back.
-		if (/^\s*ROLLBACK;?\s*$/i.test(sql) && !handle.isTransaction) return outcome;
+		if (isRollback(sql) && !handle.isTransaction) return outcome;
 
 		const { statement, returnsRows } = this.#prepare(handle, sql);
 		const inputs = toInputs(values);

@@ -22,14 +22,18 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
  * @throws UNSUPPORTED_MEDIA_TYPE
  */
 export function checkMediaType(req: Pick<IncomingMessage, "headers">, route: { form?: true }): void {
-	const hasBody = req.headers["transfer-encoding"] !== undefined || Number(req.headers["content-length"] ?? 0) > 0;
 	const kind = kindOf(req);
-	if (hasBody && kind !== "json" && !(kind === "form" && route.form)) throw apiError("UNSUPPORTED_MEDIA_TYPE");
+	if (hasBody(req) && kind !== "json" && !(kind === "form" && route.form)) throw apiError("UNSUPPORTED_MEDIA_TYPE");
 }
 
 /** Middleware that puts the fields of the body into `req.body`. Its refusals tell nothing of what the body holds. */
 export function readBody(req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void): void {
 	const read = req as IncomingMessage & { body?: unknown };
+	if (!hasBody(req)) {
+		read.body = {};
+		next();
+		return;
+	}
 	readBytes(req, res, (error?: unknown) => {
 		try {
 			if (error) throw refusalOf(error as { status?: unknown });
@@ -40,6 +44,11 @@ export function readBody(req: IncomingMessage, res: ServerResponse, next: (error
 			next(refusal);
 		}
 	});
+}
+
+/** RFC 9112 section 6.3. */
+function hasBody({ headers }: Pick<IncomingMessage, "headers">): boolean {
+	return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 /** What the body is said to be; undefined for anything that is not taken, such as another charset. */
