@@ -47,6 +47,9 @@ const POLL_MS = 100;
 /** Ours keep their data apart, so that each publishes its own facts. */
 const OURS = ["one", "cached", "mesh"];
 
+/** The nodes of the mesh that is compared. */
+export const MESH = ["services/user", "services/note", "services/audit", "services/api"];
+
 /** What is compared, by name. */
 export const systems: Record<string, (context: Context) => Promise<System>> = {
 	floor: context => peer(context, { "floor.ts": {} }),
@@ -57,8 +60,7 @@ export const systems: Record<string, (context: Context) => Promise<System>> = {
 	nest: context => peer(context, { "nest-note.ts": {}, "nest-gateway.ts": {} }),
 	one: context => notemesh(context, "one", ["services"], { CACHE: "off" }),
 	"one-cached": context => notemesh(context, "cached", ["services"], { CACHE: "memory" }),
-	mesh: context =>
-		notemesh(context, "mesh", ["services/user", "services/note", "services/audit", "services/api"], { CACHE: "off" })
+	mesh: context => notemesh(context, "mesh", MESH, { CACHE: "off" })
 };
 
 /** Starts MariaDB, NATS and etcd with migrated and filled databases. */
