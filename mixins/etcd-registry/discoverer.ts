@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, Discoverers, type Registry } from "moleculer";
 import { Cluster } from "./cluster.ts";
+import { connectAtOnce } from "./connect-at-once.ts";
 import { InFlight } from "./in-flight.ts";
 import { decodeService, encodeService, isWeight, KeyLayout } from "./keys.ts";
 import { EtcdLink } from "./link.ts";
@@ -63,6 +64,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		this.registrar = new Registrar(broker, this.link, this.#keys, options, this.inFlight);
 		this.#listenToBroker();
 		this.#listenToTransporter();
+		connectAtOnce(broker);
 	}
 
 	/** Reads all nodes, at most for `startTimeout`; without etcd the broker starts alone and catches up later. */
