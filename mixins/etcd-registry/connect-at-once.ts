@@ -10,7 +10,8 @@ class Undelayed<T> extends Promise<T> {
 /** What moleculer's types leave out. */
 interface Connecting {
 	Promise: PromiseConstructor;
-	afterConnect(wasReconnect: boolean): Promise<null>;
+	/** The transporter, which has been given the transit's `afterConnect`. */
+	tx: { afterConnect(wasReconnect: boolean): Promise<null> };
 }
 
 /**
@@ -20,8 +21,9 @@ interface Connecting {
 export function connectAtOnce(broker: ServiceBroker): void {
 	const transit = broker.transit as unknown as Connecting | undefined;
 	if (!transit) return;
-	const afterConnect = transit.afterConnect.bind(transit);
-	transit.afterConnect = wasReconnect => {
+	const { tx } = transit;
+	const afterConnect = tx.afterConnect.bind(tx);
+	tx.afterConnect = wasReconnect => {
 		const usual = transit.Promise;
 		transit.Promise = Undelayed as unknown as PromiseConstructor;
 		// It begins its chain of promises before it returns.
