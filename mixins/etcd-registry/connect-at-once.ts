@@ -15,8 +15,9 @@ interface Connecting {
 }
 
 /**
- * Takes out the half second that moleculer 0.15 waits after each connection for the INFO packets of other nodes
- * (`Transit.afterConnect`): nodes are known from etcd by then, and nobody sends INFO.
+ * Takes out the half second that moleculer 0.15 waits after its first connection for the INFO packets of other nodes
+ * (`Transit.afterConnect`): nodes are known from etcd by then, and nobody sends INFO. After a lost connection the half
+ * second stays: others need it to connect again.
  */
 export function connectAtOnce(broker: ServiceBroker): void {
 	const transit = broker.transit as unknown as Connecting | undefined;
@@ -24,6 +25,7 @@ export function connectAtOnce(broker: ServiceBroker): void {
 	const { tx } = transit;
 	const afterConnect = tx.afterConnect.bind(tx);
 	tx.afterConnect = wasReconnect => {
+		if (wasReconnect) return afterConnect(wasReconnect);
 		const usual = transit.Promise;
 		transit.Promise = Undelayed as unknown as PromiseConstructor;
 		// It begins its chain of promises before it returns.

@@ -61,7 +61,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			}
 		);
 		this.link = new EtcdLink(options, this.#keys.root, this.cluster);
-		this.registrar = new Registrar(broker, this.link, this.#keys, options, this.inFlight);
+		this.registrar = new Registrar(broker, this.link, { keys: this.#keys, options, inFlight: this.inFlight, weights });
 		this.#listenToBroker();
 		this.#listenToTransporter();
 		connectAtOnce(broker);

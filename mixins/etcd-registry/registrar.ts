@@ -12,6 +12,7 @@ import {
 import type { EtcdLink } from "./link.ts";
 import { NatsTransporter } from "./nats-transporter.ts";
 import type { ResolvedOptions } from "./options.ts";
+import type { ServiceWeights } from "./service-weights.ts";
 
 const REFUSAL_POLL_INTERVAL = 20;
 const START_PAUSE = 100;
@@ -27,6 +28,14 @@ export interface ServiceRegistration {
 	metadata: Record<string, unknown>;
 }
 
+/** What the registrar shares with the rest of the registry. */
+interface RegistrarParts {
+	keys: KeyLayout;
+	options: ResolvedOptions;
+	inFlight: InFlight;
+	weights: ServiceWeights;
+}
+
 /** Decides what this node's keys in etcd say, from its first announcement to its leave. */
 export class Registrar {
 	readonly #broker: ServiceBroker;
@@ -34,6 +43,7 @@ export class Registrar {
 	readonly #keys: KeyLayout;
 	readonly #options: ResolvedOptions;
 	readonly #inFlight: InFlight;
+	readonly #weights: ServiceWeights;
 	/** Own services by their name in the key. */
 	readonly #services = new Map<string, ServiceRecord>();
 	/** Full names of services that are about to stop: still served, not announced any more. */
@@ -47,12 +57,13 @@ export class Registrar {
 	#born = 0;
 	#publishing = Promise.resolve();
 
-	constructor(broker: ServiceBroker, link: EtcdLink, keys: KeyLayout, options: ResolvedOptions, inFlight: InFlight) {
+	constructor(broker: ServiceBroker, link: EtcdLink, { keys, options, inFlight, weights }: RegistrarParts) {
 		this.#broker = broker;
 		this.#link = link;
 		this.#keys = keys;
 		this.#options = options;
 		this.#inFlight = inFlight;
+		this.#weights = weights;
 	}
 
 	/** Whether the node was announced and does not leave yet. */
@@ -112,6 +123,8 @@ export class Registrar {
 			metadata: service.metadata
 		};
 		this.#services.set(key, record);
+		// The watch tells it, too, but calls of this node need not wait for that.
+		this.#weights.set(key, this.#broker.nodeID, record);
 		if (this.#detached || this.#leaving) return;
 		this.#link.change([[this.#keys.service(key, this.#broker.nodeID), encodeService(record)]]);
 		await this.#link.settled();
