@@ -57,6 +57,7 @@ export function flameGraph(profile: CpuProfile, { title, least = 0.002, from = 0
 	const heading = `${title}: ${(root.time / 1e6).toFixed(1)} s of CPU time; frames under ${least * 100} % left out`;
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${(height + 2) * ROW}" font-family="monospace" font-size="11">`,
+		`<title>${escaped(heading)}</title>`,
 		`<style>rect{stroke:#fff;stroke-width:.5}g:hover rect{opacity:.7}text{pointer-events:none}</style>`,
 		`<rect width="100%" height="100%" fill="#fff"/><text x="4" y="13">${escaped(heading)} ${legend.join("")}</text>`,
 		// The first frame is the lowest.
