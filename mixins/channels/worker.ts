@@ -127,6 +127,7 @@ export class Worker {
 			this.#running++;
 			await setImmediate();
 			this.#running--;
+			this.#change();
 		}
 		for (;;) {
 			if (this.#settings.together > 1 && chain.queue.length > 1) await this.#drainTogether(chain);

@@ -124,7 +124,7 @@ export function statements(db: Sequelize): Statements {
 		return (added as { id: number }[]).map(({ id }) => id).sort((a, b) => a - b);
 	}
 
-	/** Collects the rows that are added until the event loop turns. */
+	/** Collects rows until nobody in this turn of the event loop adds another one. */
 	function rowsFor(into: string, row: string, transaction: Transaction): DataLoader<readonly Value[], number> {
 		const tables = adding.get(transaction) ?? new Map<string, DataLoader<readonly Value[], number>>();
 		adding.set(transaction, tables);

@@ -69,22 +69,24 @@ export class SharedTransactions {
 	}
 
 	async #together(jobs: readonly Job[]): Promise<void> {
-		let isDone = false;
+		let step = "begin" as "begin" | "work" | "commit";
 		try {
 			const results = await this.#db.transaction(async transaction => {
+				step = "work";
 				const settled = await Promise.allSettled(jobs.map(({ work }) => work(transaction)));
 				const values = settled.map(outcome => {
 					if (outcome.status === "rejected") throw outcome.reason;
 					return outcome.value;
 				});
-				isDone = true;
+				step = "commit";
 				return values;
 			});
 			for (const [i, { resolve }] of jobs.entries()) resolve(results[i]);
 		} catch (error) {
-			// Whether a commit that failed came to pass nobody knows: what was done must not be done twice.
-			if (isDone && !isRetryable(error)) for (const { reject } of jobs) reject(error);
-			else await Promise.all(jobs.map(job => this.#alone(job)));
+			// Without a beginning it is nobody's own failure. Whether a commit that failed came to pass nobody knows: what was done
+			// must not be done twice.
+			if (step === "work" || isRetryable(error)) await Promise.all(jobs.map(job => this.#alone(job)));
+			else for (const { reject } of jobs) reject(error);
 		}
 	}
 

@@ -80,6 +80,16 @@ await onEachDatabase("Transactions that callers share", databases => {
 		assert.equal(await things.count({ where: { name: { [Op.like]: "%of a lost commit" } } }), 10);
 	});
 
+	it("fail together, and are not begun one by one, when the database can not begin any", async t => {
+		const begin = t.mock.method(service.db, "transaction", () => Promise.reject(new Error("the database is away")));
+		const outcomes = await Promise.allSettled(
+			names.slice(0, 10).map(() => service.together(() => assert.fail("begun")))
+		);
+		begin.mock.restore();
+		assert.ok(outcomes.every(({ status }) => status === "rejected"));
+		assert.equal(begin.mock.callCount(), 2, "the first one, and the others");
+	});
+
 	it("run each function in the context of its own caller", async () => {
 		const caller = new AsyncLocalStorage<string>();
 		const contexts = await Promise.all(

@@ -142,6 +142,17 @@ describe("A worker that may handle messages together", () => {
 		assert.deepEqual(warnings, []);
 	});
 
+	it("stops at once when nothing was begun", async () => {
+		const { worker } = workerOf(() => assert.fail("it was begun"), 10_000, 9);
+		const back: number[] = [];
+		for (const delivery of some([]))
+			void worker.accept({ ...delivery, retry: async () => void back.push(delivery.seq) });
+		// All are in hand, and the turn in which they would be begun has not come.
+		await new Promise(process.nextTick);
+		assert.equal(await worker.stop(1_000), true);
+		assert.deepEqual(back, [1, 2, 3, 4, 5, 6]);
+	});
+
 	it("hands back what failed while it stops", async () => {
 		const failure = Promise.withResolvers<void>();
 		const begun: number[] = [];
