@@ -30,24 +30,27 @@ export function untilDraining(broker: ServiceBroker, listener: RequestListener):
  * @returns closes it: the server goes on as before for a while, then takes no more connections and finishes what is under way
  */
 export function drainable(server: Server): (times: DrainTimes) => Promise<void> {
-	const connections = new Set<Socket>();
+	// Connections with what is being answered on them. A set of answers would be emptied and filled all the time, and V8
+	// lets whatever was in such a set outlive its minor collections: see mixins/etcd-registry/pending-requests.ts.
+	const connections = new Map<Socket, ServerResponse | undefined>();
 	server.on("connection", socket => {
-		connections.add(socket);
+		connections.set(socket, undefined);
 		socket.once("close", () => connections.delete(socket));
 	});
-	const underWay = new Set<ServerResponse>();
-	server.on("request", (_req, res) => {
-		underWay.add(res);
-		res.once("close", () => underWay.delete(res));
+	server.on("request", ({ socket }, res) => {
+		connections.set(socket, res);
+		res.once("close", () => {
+			if (connections.get(socket) === res) connections.set(socket, undefined);
+		});
 	});
 	return async ({ notice, finish = FINISH_MS }) => {
 		if (!server.listening) return;
 		// A connection that becomes idle after the server was closed would be kept.
-		for (const res of underWay) if (!res.headersSent) res.setHeader("Connection", "close");
+		for (const res of connections.values()) if (res?.headersSent === false) res.setHeader("Connection", "close");
 		await delay(notice);
 		const closed = new Promise<void>(resolve => server.close(() => resolve()));
 		// Browsers and proxies open connections ahead of their requests. Node waits for the first request of each.
-		for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+		for (const socket of connections.keys()) if (socket.bytesRead === 0) socket.destroy();
 		const cutOff = setTimeout(() => server.closeAllConnections(), finish);
 		await closed;
 		clearTimeout(cutOff);
