@@ -127,6 +127,23 @@ await onEachDatabase("The outbox", databases => {
 		assert.ok(crashes > 3);
 	});
 
+	it("under load, rows are gathered for the next batch", async t => {
+		const stream = new FakeStream();
+		let reads = 0;
+		const probe = (point: string) => {
+			if (point === "read") reads++;
+		};
+		const writer = await startWriter(t, await create(), { publisher: () => stream, probe, relay: { gather: 500 } });
+		await writer.transaction(async transaction => {
+			for (const n of upTo(5))
+				await writer.outbox.add(transaction, { stream: "FACTS", subject: "fact.counted", payload: { n } });
+		});
+		await until("the first batch", () => stream.numbers.length === 5);
+		for (let n = 6; n <= 20; n++) await writer.write([n]);
+		await until("all published", () => stream.numbers.length === 20);
+		assert.ok(reads < 6, `${reads} batches for 16 transactions`);
+	});
+
 	it("one relay works, another takes over when its lease is over, and the first can not write any more", async t => {
 		const stream = new FakeStream();
 		const url = await create();

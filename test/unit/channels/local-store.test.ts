@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { LocalStore } from "../../../mixins/channels/local/store.ts";
+import { temporaryFolder } from "../../../scripts/servers/leftovers.ts";
+
+const STREAM = "FACTS";
+const READER = "reader";
+
+describe("The file of streams", () => {
+	const folder = temporaryFolder("streams");
+	let files = 0;
+	let store: LocalStore;
+
+	const take = (now: number, limit = 10) =>
+		store.take(STREAM, READER, { now, due: now + 100, limit }).map(({ seq, attempts }) => [seq, attempts]);
+
+	beforeEach(() => {
+		store = new LocalStore(join(folder, `${++files}.sqlite`));
+		store.declareStream({ name: STREAM, subjects: ["fact"], maxAge: 3600 }, 0);
+		store.declareConsumer(STREAM, READER);
+		const messages = ["a", "b", "c"].map(id => ({
+			message: { stream: STREAM, subject: "fact", id, headers: {}, data: "{}" },
+			since: 0
+		}));
+		store.append(messages, 1);
+	});
+
+	afterEach(() => store.close());
+
+	it("hands out several new messages at once, and what comes again alone", () => {
+		assert.deepEqual(take(1, 2), [
+			[1, 1],
+			[2, 1]
+		]);
+		assert.deepEqual(take(101), [[1, 2]]);
+		assert.deepEqual(take(101), [[2, 2]]);
+		assert.deepEqual(take(101), [[3, 1]]);
+	});
+
+	it("takes messages back that nobody accepted, and does not count the attempt", () => {
+		take(1);
+		store.untake(STREAM, READER, [2, 3]);
+		assert.deepEqual(take(2), [[2, 1]]);
+		assert.deepEqual(take(2), [[3, 1]]);
+	});
+
+	it("waits for no message that was removed or has grown too old", () => {
+		take(1);
+		store.remove(STREAM, 1);
+		assert.equal(store.pending(STREAM, READER), 2);
+		store.removeBefore(STREAM, 2);
+		assert.deepEqual([store.pending(STREAM, READER), store.nextDue(STREAM, READER)], [0, undefined]);
+	});
+});
