@@ -12,7 +12,7 @@ import type { LocalServer } from "./servers/server.ts";
 
 /** Arguments of Node for a node of the mesh: moleculer's runner, told where our configuration and services are. */
 export const RUNNER = [
-	...["--import", "./scripts/compile-cache.ts"],
+	...["--import", "./scripts/v8.ts"],
 	...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
 	...["--mask", "**/*.service.ts"]
 ];

@@ -44,6 +44,8 @@ export interface Context {
 const PEERS = join(import.meta.dirname, "../peers");
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 100;
+/** The 16 MB of a test server are full within seconds of writing, and then all wait for pages to be written. */
+const REDO_LOG = ["--innodb-log-file-size=512M"];
 /** Ours keep their data apart, so that each publishes its own facts. */
 const OURS = ["one", "cached", "mesh"];
 
@@ -65,7 +67,11 @@ export const systems: Record<string, (context: Context) => Promise<System>> = {
 
 /** Starts MariaDB, NATS and etcd with migrated and filled databases. */
 export async function startServers(): Promise<Servers> {
-	const [mariadb, nats, etcd] = await Promise.all([startMariadb(), startNats({ jetstream: true }), startEtcd()]);
+	const [mariadb, nats, etcd] = await Promise.all([
+		startMariadb({ args: REDO_LOG }),
+		startNats({ jetstream: true }),
+		startEtcd()
+	]);
 	for (const name of OURS) {
 		const migration = spawnNode({
 			args: ["scripts/migrate.ts", "up"],

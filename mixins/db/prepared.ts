@@ -60,6 +60,13 @@ interface SqliteConnection {
 /** Runs one statement on one connection; resolves to rows or to what was written. */
 type Run = (connection: never, sql: string, values: readonly Value[]) => Promise<object[] | Written>;
 
+/**
+ * The rows that a transaction is about to add, by table. With the transaction itself: a WeakMap that has grown old lets
+ * its values, and what they refer to, outlive V8's minor collections.
+ */
+const ADDING = Symbol("rows to add");
+type Adding = Transaction & { [ADDING]?: Map<string, DataLoader<readonly Value[], number>> };
+
 /** Bounds the number of statements that a connection has prepared: there is one for each number of rows. */
 const ROWS_AT_ONCE = 32;
 
@@ -70,7 +77,6 @@ export function statements(db: Sequelize): Statements {
 	const observer = observerOf(db);
 	/** Texts without values are few. */
 	const seen = new Map<string, Statement>();
-	const adding = new WeakMap<Transaction, Map<string, DataLoader<readonly Value[], number>>>();
 
 	function described(sql: string): Statement {
 		const statement = seen.get(sql) ?? statementOf(sql, db.getDialect());
@@ -125,9 +131,9 @@ export function statements(db: Sequelize): Statements {
 	}
 
 	/** Collects rows until nobody in this turn of the event loop adds another one. */
-	function rowsFor(into: string, row: string, transaction: Transaction): DataLoader<readonly Value[], number> {
-		const tables = adding.get(transaction) ?? new Map<string, DataLoader<readonly Value[], number>>();
-		adding.set(transaction, tables);
+	function rowsFor(into: string, row: string, transaction: Adding): DataLoader<readonly Value[], number> {
+		const tables = transaction[ADDING] ?? new Map<string, DataLoader<readonly Value[], number>>();
+		transaction[ADDING] = tables;
 		const load = (rows: readonly (readonly Value[])[]) => addRows(into, row, rows, transaction);
 		const rows = tables.get(into) ?? new DataLoader(load, { cache: false, maxBatchSize: ROWS_AT_ONCE });
 		tables.set(into, rows);

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncResource } from "node:async_hooks";
 import type { Sequelize, Transaction } from "sequelize";
 import { isRetryable, runInTransaction } from "./transaction.ts";
 
@@ -13,6 +13,8 @@ type Work = (transaction: Transaction) => Promise<unknown>;
 
 interface Job extends PromiseWithResolvers<unknown> {
 	work: Work;
+	/** Whose work it is, for traces and logs. */
+	context: AsyncResource;
 }
 
 /**
@@ -40,7 +42,14 @@ export class SharedTransactions {
 	 * at the same time as another one on the same connection.
 	 */
 	run<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-		const job = { work: AsyncLocalStorage.bind(work) as Work, ...Promise.withResolvers<unknown>() };
+		// Not AsyncResource.bind(): it gives the function properties of its own, and V8 keeps the hidden class that it makes for
+		// them, and so all that the function refers to, until the next major collection.
+		const context = new AsyncResource("SharedTransaction");
+		const job = {
+			work: (transaction: Transaction) => context.runInAsyncScope(work, undefined, transaction),
+			context,
+			...Promise.withResolvers<unknown>()
+		};
 		this.#waiting.push(job);
 		this.#next();
 		return job.promise as Promise<T>;
@@ -55,8 +64,9 @@ export class SharedTransactions {
 		this.#running++;
 		this.#begun = performance.now();
 		const jobs = this.#waiting.splice(0, MOST);
-		const [only] = jobs;
-		const ended = jobs.length === 1 && only ? this.#alone(only) : this.#together(jobs);
+		const [first] = jobs as [Job];
+		// Begin and commit are the first one's, and not those of whoever's transaction was before.
+		const ended = first.context.runInAsyncScope(() => (jobs.length === 1 ? this.#alone(first) : this.#together(jobs)));
 		void ended.finally(() => {
 			this.#running--;
 			this.#next();

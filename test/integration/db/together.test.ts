@@ -10,12 +10,14 @@ import { type ThingModel, type ThingService, thingService } from "../../support/
 
 const INTO = "INSERT INTO things (name, count)";
 const CALLERS = 100;
+const BEGINS = ["START", "BEGIN"];
 
 await onEachDatabase("Transactions that callers share", databases => {
 	let broker: ServiceBroker;
 	let service: ThingService;
 	let things: ThingModel;
-	const seen: string[] = [];
+	const caller = new AsyncLocalStorage<string>();
+	const seen: { operation: string; by: string | undefined }[] = [];
 
 	const insert = (name: string, transaction: Transaction) =>
 		service.statements.insert(INTO, "(?, ?)", [name, 0], transaction);
@@ -25,7 +27,7 @@ await onEachDatabase("Transactions that callers share", databases => {
 	before(async () => {
 		broker = quietBroker();
 		const onStatement = ({ operation }: Statement) => {
-			seen.push(operation);
+			seen.push({ operation, by: caller.getStore() });
 			return () => {};
 		};
 		const schema = thingService(await databases.create(), {}, { connection: { onStatement } });
@@ -39,7 +41,7 @@ await onEachDatabase("Transactions that callers share", databases => {
 		seen.length = 0;
 		const ids = await Promise.all(names.map(name => service.together(transaction => insert(name, transaction))));
 		for (const [i, name] of names.entries()) assert.equal(ids[i], await idOf(name), name);
-		const begun = seen.filter(operation => operation === "START" || operation === "BEGIN").length;
+		const begun = seen.filter(({ operation }) => BEGINS.includes(operation)).length;
 		assert.ok(begun > 0 && begun < CALLERS / 4, `${begun} transactions`);
 	});
 
@@ -91,7 +93,6 @@ await onEachDatabase("Transactions that callers share", databases => {
 	});
 
 	it("run each function in the context of its own caller", async () => {
-		const caller = new AsyncLocalStorage<string>();
 		const contexts = await Promise.all(
 			names.map(name =>
 				caller.run(name, () =>
@@ -103,6 +104,19 @@ await onEachDatabase("Transactions that callers share", databases => {
 			)
 		);
 		assert.deepEqual(contexts, names);
+	});
+
+	it("begin and end for the first of those that share them, not for a caller before", async () => {
+		seen.length = 0;
+		const outcomes = names
+			.slice(0, 4)
+			.map(name =>
+				caller.run(name, () => service.together(transaction => insert(`${name} and whose begin`, transaction)))
+			);
+		await Promise.all(outcomes);
+		const by = (operations: string[]) => seen.flatMap(one => (operations.includes(one.operation) ? [one.by] : []));
+		assert.deepEqual(by(BEGINS), [names[0], names[1]]);
+		assert.deepEqual(by(["COMMIT"]), [names[0], names[1]]);
 	});
 
 	it("do not wait for one that hangs, where the database lets several write", {
