@@ -21,6 +21,11 @@ const BUSY_UTILIZATION = 0.95;
 /** ... or timers ran this much later than asked, on average, in milliseconds. */
 const BUSY_LAG_MS = 20;
 const LAG_RESOLUTION_MS = 10;
+/**
+ * So many samples in a row make it busy: a burst, or a pause of the machine, is over by then, and what waits is answered
+ * within half a second. CoDel, too, asks for an interval without relief before it drops anything (RFC 8289).
+ */
+const BUSY_SAMPLES = 3;
 
 const SHED = "http.shed.total";
 const BUSY = "http.busy";
@@ -43,7 +48,7 @@ export class Overload {
 	#utilization = performance.eventLoopUtilization();
 	#timer: NodeJS.Timeout | undefined;
 	#inFlight = 0;
-	#busy = false;
+	#busySamples = 0;
 	readonly #left = () => {
 		this.#inFlight--;
 	};
@@ -91,7 +96,7 @@ export class Overload {
 
 	#reason(): "busy" | "full" | undefined {
 		if (this.#inFlight >= this.#limits.always) return "full";
-		return this.#busy && this.#inFlight >= this.#limits.whileBusy ? "busy" : undefined;
+		return this.#isBusy() && this.#inFlight >= this.#limits.whileBusy ? "busy" : undefined;
 	}
 
 	#refuse(req: IncomingMessage, res: ServerResponse, reason: string): void {
@@ -110,7 +115,11 @@ export class Overload {
 		const lag = this.#delay.mean / 1e6 - LAG_RESOLUTION_MS;
 		this.#delay.reset();
 		// A sample without a value has no mean.
-		this.#busy = utilization >= BUSY_UTILIZATION || lag >= BUSY_LAG_MS;
-		gauge(this.#broker, BUSY, this.#busy ? 1 : 0);
+		this.#busySamples = utilization >= BUSY_UTILIZATION || lag >= BUSY_LAG_MS ? this.#busySamples + 1 : 0;
+		gauge(this.#broker, BUSY, this.#isBusy() ? 1 : 0);
+	}
+
+	#isBusy(): boolean {
+		return this.#busySamples >= BUSY_SAMPLES;
 	}
 }

@@ -76,16 +76,10 @@ describe("Overload", () => {
 		const kept = Array.from({ length: 10 }, ask);
 		await until("ten are under way", () => overload.inFlight === 10);
 
-		// The event loop has no time to itself until a request is refused for it.
-		let refused: number | undefined;
-		const end = Date.now() + 10_000;
-		while (refused !== 503 && Date.now() < end) {
-			const attempt = Promise.race([ask(), delay(150, undefined)]);
-			const busyUntil = Date.now() + 120;
-			while (Date.now() < busyUntil);
-			refused = await attempt;
-		}
-		assert.equal(refused, 503);
+		const idle = keepBusy();
+		t.after(idle);
+		await until("one is refused", async () => (await Promise.race([ask(), delay(1000)])) === 503);
+		idle();
 
 		await until("one more is let in", async () => {
 			const before = overload.inFlight;
@@ -96,4 +90,47 @@ describe("Overload", () => {
 		resolve();
 		assert.deepEqual(new Set(await Promise.all(kept)), new Set([200]));
 	});
+
+	it("is busy after three tenths of a second without time, not after a burst, and no longer once it has some", async t => {
+		t.mock.timers.enable({ apis: ["setInterval"] });
+		const broker = new ServiceBroker({ ...quiet(), metrics: true });
+		const overload = new Overload(broker, { whileBusy: 2, always: 100 });
+		overload.start();
+		t.after(() => {
+			overload.stop();
+			return broker.stop();
+		});
+		const sample = () => {
+			t.mock.timers.tick(100);
+			return broker.metrics.getMetric("http.busy")?.get()?.value;
+		};
+		const busySample = () => {
+			spin(5);
+			return sample();
+		};
+		const timeToItself = () =>
+			until("it has time", async () => {
+				await delay(20);
+				return sample() === 0;
+			});
+		while (busySample() === 0);
+		await timeToItself();
+		assert.deepEqual([busySample(), busySample()], [0, 0]);
+		assert.equal(busySample(), 1);
+		await timeToItself();
+		assert.equal(busySample(), 0);
+	});
 });
+
+function spin(milliseconds: number): void {
+	for (const end = performance.now() + milliseconds; performance.now() < end; );
+}
+
+/** Leaves the event loop no time to itself. @returns ends that */
+function keepBusy(): () => void {
+	let next = setImmediate(function again() {
+		spin(20);
+		next = setImmediate(again);
+	});
+	return () => clearImmediate(next);
+}
