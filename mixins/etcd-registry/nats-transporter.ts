@@ -1,16 +1,13 @@
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
 import { Errors, Transporters } from "moleculer";
-import { headers, type Msg, type MsgHdrs, type NatsConnection, type Subscription } from "nats";
+import type { Msg, NatsConnection, Subscription } from "nats";
 import { untilListening } from "./nats-wait.ts";
 import { type ClockMeasurement, RequestAge } from "./request-age.ts";
 
 const REQUEST = "REQ";
 const PING = "PING";
 const NO_RESPONDERS = "503";
-const SENDER = "Mol-Sender";
-const SENT_AT = "Mol-Sent-At";
-const TIMEOUT = "Mol-Timeout";
 const CLOCK_PING_TIMEOUT = 1000;
 
 /** Payload of the local event `$transporter.noResponders`: nobody is subscribed to what a packet was sent to. */
@@ -23,7 +20,13 @@ export interface NoResponders {
 
 /** What moleculer passes along with the serialized packet. */
 interface SendMeta {
-	packet?: { type: string; target?: string | null; payload: { id?: string; timeout?: number | null } };
+	packet?: Packet;
+}
+
+interface Packet {
+	type: string;
+	target?: string | null;
+	payload: { id?: string; timeout?: number | null };
 }
 
 /** Where nats.js keeps its connection. */
@@ -123,11 +126,7 @@ export class NatsTransporter extends Transporters.NATS {
 			await super.send(topic, data);
 			return;
 		}
-		const target = packet.target ? encode(packet.target) : "-";
-		this.client.publish(topic, data, {
-			reply: `${this.#inbox}.${packet.type}.${target}.${encode(packet.payload.id ?? "")}`,
-			...(packet.type === REQUEST ? { headers: this.#deadline(packet.payload.timeout) } : {})
-		});
+		this.client.publish(topic, data, { reply: this.#replySubject(packet) });
 	}
 
 	/** Stops taking requests: everything sent before has been received, everything later gets "no responders". */
@@ -160,19 +159,23 @@ export class NatsTransporter extends Transporters.NATS {
 		setImmediate(() => socket.uncork());
 	}
 
-	#deadline(timeout: number | null | undefined): MsgHdrs {
-		const deadline = headers();
-		deadline.set(SENDER, encode(this.nodeID));
-		deadline.set(SENT_AT, String(Date.now()));
-		if (timeout && timeout > 0) deadline.set(TIMEOUT, String(timeout));
-		return deadline;
+	/**
+	 * Nobody sends a reply there but NATS, when nobody listens. It carries what a request says of itself, too: headers would
+	 * take as long to write and read as the packet.
+	 */
+	#replySubject({ type, target, payload: { id = "", timeout } }: Packet): string {
+		// A fraction's point would end the token.
+		const limit = Math.max(0, Math.ceil(timeout ?? 0));
+		const deadline = type === REQUEST ? [encode(this.nodeID), Date.now(), limit] : [];
+		return [this.#inbox, type, target ? encode(target) : "-", encode(id), ...deadline].join(".");
 	}
 
 	async #requested(message: Msg): Promise<void> {
-		const sender = decode(message.headers?.get(SENDER) ?? "");
-		const timeout = Number(message.headers?.get(TIMEOUT)) || Number.POSITIVE_INFINITY;
-		const sentAt = Number(message.headers?.get(SENT_AT));
-		if (sender && sentAt > 0) {
+		const [_inbox, _instance, _type, _target, _id, from, departure, limit] = message.reply?.split(".") ?? [];
+		const timeout = Number(limit) || Number.POSITIVE_INFINITY;
+		const sentAt = Number(departure);
+		if (from && sentAt > 0) {
+			const sender = decode(from);
 			const verdict = this.#age.isOlder(sender, sentAt, timeout);
 			if (verdict === true || (verdict !== false && (await verdict))) {
 				this.logger.warn(`A request of '${sender}' came after its deadline of ${timeout} ms and is not executed.`);
