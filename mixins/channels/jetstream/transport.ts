@@ -146,7 +146,7 @@ export class JetStreamTransport implements Transport {
 
 	async #open(): Promise<Connected> {
 		const connection = await connectForever(
-			{ ...this.#nats(), name: "channels", noAsyncTraces: true },
+			{ ...this.#nats(), name: "channels" },
 			{
 				onReconnect: () => {
 					for (const listener of this.#reconnected) listener();
