@@ -6,7 +6,7 @@
  *   container, nothing is kept.
  * - It does not put objects among the old ones at once because others from the same line of code grew old in a burst
  *   ("allocation site pretenuring"). After the burst such objects, long dead, keep whatever they refer to until the next
- *   major collection, and each minor one takes ten milliseconds: see docs/performance.md, "Latency at half load".
+ *   major collection, and each minor one takes ten milliseconds: see docs/performance.md, "What V8 kept".
  */
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";

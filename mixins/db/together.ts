@@ -42,8 +42,8 @@ export class SharedTransactions {
 	 * at the same time as another one on the same connection.
 	 */
 	run<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-		// Not AsyncResource.bind(): it gives the function properties of its own, and V8 keeps the hidden class that it makes for
-		// them, and so all that the function refers to, until the next major collection.
+		// Not AsyncResource.bind(): what such a function refers to outlives V8's minor collections, most likely by the hidden class
+		// of the properties that it is given. See docs/performance.md, "What V8 kept".
 		const context = new AsyncResource("SharedTransaction");
 		const job = {
 			work: (transaction: Transaction) => context.runInAsyncScope(work, undefined, transaction),
