@@ -40,7 +40,7 @@ describe("A request that was under way for longer than its caller waits", await 
 		await stopNodes(caller, callee);
 	});
 
-	/** Sends the request once more as if it had left then, and another one to know when it has been looked at. */
+	/** Sends the request once more as if it had left so long ago, and waits until the callee has looked at it. */
 	const sendAgain = async (as: string, millisecondsAgo: number) => {
 		const left = /\.(\d{13})\.(\d+)$/.exec(sent.reply ?? "");
 		assert.equal(left?.[2], "1001", "what the caller waits, in whole milliseconds");
