@@ -17,9 +17,11 @@ export class Worker {
 	readonly #settings: Required<ConsumerDefinition>;
 	readonly #attempts: Attempts;
 	readonly #observer: Handling["observer"];
-	readonly #chains = new Map<string, Chain>();
-	/** What is in our hands, running or waiting. */
-	readonly #held = new Set<Delivery>();
+	/** By key. Not a Map: what has gone through one outlives V8's minor collections, see docs/performance.md, "What V8 kept". */
+	readonly #chains: Record<string, Chain> = Object.create(null);
+	/** What is in our hands, running or waiting, by its place in the stream. */
+	readonly #held: Record<number, Delivery> = Object.create(null);
+	#holding = 0;
 	/** What failed together with others is handled by itself. */
 	readonly #apart = new WeakSet<Delivery>();
 	readonly #heartbeat: NodeJS.Timeout;
@@ -32,7 +34,7 @@ export class Worker {
 		this.#observer = handling.observer;
 		this.#settings = settled(handling.definition);
 		this.#heartbeat = setInterval(() => {
-			for (const delivery of this.#held) this.#attempts.keep(delivery);
+			for (const delivery of Object.values(this.#held)) this.#attempts.keep(delivery);
 		}, this.#settings.ackWait / 3);
 	}
 
@@ -44,9 +46,9 @@ export class Worker {
 		// A server that was restarted hands out again what is here; the first copy stands for both.
 		if (delivery.attempts > 1 && this.#holds(delivery.seq)) return;
 
-		this.#held.add(delivery);
+		this.#hold(delivery);
 		const key = this.#keyOf(delivery);
-		const chain = this.#chains.get(key);
+		const chain = this.#chains[key];
 		if (chain) {
 			this.#enqueue(chain, key, delivery);
 		} else if (this.#attempts.isUnexplained(delivery)) {
@@ -67,7 +69,7 @@ export class Worker {
 	 */
 	async stop(patience: number): Promise<boolean> {
 		this.#stopping = true;
-		for (const chain of this.#chains.values()) {
+		for (const chain of Object.values(this.#chains)) {
 			clearTimeout(chain.retrying?.timer);
 			clearTimeout(chain.waiting?.timer);
 			const unstarted = [...chain.queue.splice(0), ...chain.early.splice(0)];
@@ -83,7 +85,18 @@ export class Worker {
 	}
 
 	#holds(seq: number): boolean {
-		return [...this.#held].some(held => held.seq === seq);
+		return seq in this.#held;
+	}
+
+	#hold(delivery: Delivery): void {
+		if (!this.#holds(delivery.seq)) this.#holding++;
+		this.#held[delivery.seq] = delivery;
+	}
+
+	#letGo(delivery: Delivery): void {
+		if (this.#held[delivery.seq] !== delivery) return;
+		delete this.#held[delivery.seq];
+		this.#holding--;
 	}
 
 	#keyOf({ headers, seq }: Delivery): string {
@@ -97,7 +110,7 @@ export class Worker {
 			this.#resume(chain);
 			chain.queue.unshift(delivery);
 			void this.#drain(key, chain);
-		} else if (this.#held.size - this.#running > HELD_PER_SLOT * this.#settings.concurrency) {
+		} else if (this.#holding - this.#running > HELD_PER_SLOT * this.#settings.concurrency) {
 			// What others wait for is never sent away for their sake.
 			const last = chain.early.at(-1);
 			const isNeeded = last !== undefined && isBefore(delivery, last);
@@ -117,7 +130,7 @@ export class Worker {
 
 	#start(key: string, delivery: Delivery): Promise<void> {
 		const chain: Chain = { queue: [delivery], early: [] };
-		this.#chains.set(key, chain);
+		this.#chains[key] = chain;
 		return this.#drain(key, chain);
 	}
 
@@ -145,7 +158,7 @@ export class Worker {
 				insertEarly(chain, delivery);
 				continue;
 			}
-			this.#held.delete(delivery);
+			this.#letGo(delivery);
 			if (delay === undefined) {
 				delete chain.since;
 				chain.queue.unshift(...chain.early.splice(0, 1));
@@ -162,7 +175,7 @@ export class Worker {
 			}
 		}
 		if (chain.early.length > 0 && !this.#stopping) this.#waitForOthers(key, chain);
-		else this.#chains.delete(key);
+		else delete this.#chains[key];
 	}
 
 	/** Handles the first messages of a chain at once. What fails is left to be handled one by one. */
@@ -179,7 +192,7 @@ export class Worker {
 			this.#running++;
 			const failed = await this.#attempts.processTogether(batch);
 			this.#running--;
-			for (const delivery of batch) if (!failed.includes(delivery)) this.#held.delete(delivery);
+			for (const delivery of batch) if (!failed.includes(delivery)) this.#letGo(delivery);
 			for (const delivery of failed) this.#apart.add(delivery);
 			if (this.#stopping) await Promise.all(failed.map(delivery => this.#handBack(delivery)));
 			else queue.unshift(...failed);
@@ -209,7 +222,7 @@ export class Worker {
 	}
 
 	async #postpone(delivery: Delivery): Promise<void> {
-		this.#held.delete(delivery);
+		this.#letGo(delivery);
 		await this.#attempts.postpone(delivery);
 	}
 
@@ -219,7 +232,7 @@ export class Worker {
 	}
 
 	async #handBack(delivery: Delivery): Promise<void> {
-		this.#held.delete(delivery);
+		this.#letGo(delivery);
 		await this.#attempts.handBack(delivery);
 	}
 

@@ -1,4 +1,5 @@
-import type { OutboxRow, Outcome } from "./store.ts";
+import type { OutboxRow } from "./row.ts";
+import type { Outcome } from "./store.ts";
 
 /** A message on its way to a stream. */
 export interface OutboxMessage {

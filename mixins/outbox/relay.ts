@@ -1,5 +1,6 @@
 import { type BatchResult, type Publisher, publishBatch } from "./publish.ts";
-import type { OutboxRow, OutboxStore, Outcome, Step } from "./store.ts";
+import type { OutboxRow } from "./row.ts";
+import type { OutboxStore, Outcome, Step } from "./store.ts";
 import { type StreamRecord, wentBackwards } from "./streams.ts";
 import { ulid } from "./ulid.ts";
 

@@ -25,6 +25,7 @@ import {
 import { connectForever } from "./connection.ts";
 import { apiErrorOf, declareConsumer, declareStream, isStreamMissing } from "./declare.ts";
 import { headersOf, natsHeaders } from "./headers.ts";
+import { StreamPublisher } from "./publisher.ts";
 import { JetStreamSubscription } from "./subscription.ts";
 
 const PUBLISH_TIMEOUT_MS = 5_000;
@@ -36,6 +37,7 @@ interface Connected {
 	connection: NatsConnection;
 	client: JetStreamClient;
 	manager: JetStreamManager;
+	publisher: StreamPublisher;
 }
 
 /** Streams in NATS JetStream, server 2.9 and later. The connection is made at the first use and kept for ever. */
@@ -63,14 +65,10 @@ export class JetStreamTransport implements Transport {
 	}
 
 	async publish({ stream, subject, id, headers, data }: OutgoingMessage): Promise<Published> {
-		const { client } = await this.#connect();
+		const { publisher } = await this.#connect();
 		try {
-			const { seq, duplicate } = await client.publish(subject, data, {
-				msgID: id,
-				headers: natsHeaders(headers),
-				expect: { streamName: stream },
-				timeout: PUBLISH_TIMEOUT_MS
-			});
+			const own = { ...headers, "Nats-Msg-Id": id, "Nats-Expected-Stream": stream };
+			const { seq, duplicate = false } = await publisher.publish(subject, data, natsHeaders(own));
 			return { stream, seq, duplicate };
 		} catch (error) {
 			throw refusal(error, stream);
@@ -145,8 +143,9 @@ export class JetStreamTransport implements Transport {
 	}
 
 	async #open(): Promise<Connected> {
+		const options = this.#nats();
 		const connection = await connectForever(
-			{ ...this.#nats(), name: "channels" },
+			{ ...options, name: "channels" },
 			{
 				onReconnect: () => {
 					for (const listener of this.#reconnected) listener();
@@ -158,7 +157,8 @@ export class JetStreamTransport implements Transport {
 		const client = connection.jetstream({ timeout: PUBLISH_TIMEOUT_MS });
 		// The check would fail while JetStream is starting, and then never be made again.
 		const manager = await connection.jetstreamManager({ checkAPI: false, timeout: PUBLISH_TIMEOUT_MS });
-		return { connection, client, manager };
+		const publisher = new StreamPublisher(connection, PUBLISH_TIMEOUT_MS, options);
+		return { connection, client, manager, publisher };
 	}
 }
 
