@@ -87,9 +87,7 @@ export interface Delivery extends StoredMessage {
 export interface StreamState {
 	/** RFC 3339. */
 	created: string;
-	firstSeq: number;
 	lastSeq: number;
-	messages: number;
 }
 
 /** How far a consumer is. */

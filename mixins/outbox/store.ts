@@ -105,7 +105,7 @@ export class OutboxStore {
 	/** Whether there is something to publish, or a request to publish again. Takes no lock. */
 	async hasWork(): Promise<boolean> {
 		const rows = await this.#select<{ work: number }>(
-			`SELECT 1 AS work FROM outbox WHERE published_at IS NULL AND failed_at IS NULL
+			`SELECT 1 AS work FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL
 			UNION ALL SELECT 1 FROM outbox_relay WHERE republish = 1 LIMIT 1`
 		);
 		return rows.length > 0;
@@ -170,7 +170,7 @@ export class OutboxStore {
 		const [row] = await this.#select<Backlog>(
 			`SELECT COUNT(*) AS pending, COALESCE(${this.#now} - MIN(created_at), 0) AS age,
 				(SELECT COUNT(*) FROM outbox WHERE failed_at IS NOT NULL) AS failed
-			FROM outbox WHERE published_at IS NULL AND failed_at IS NULL`
+			FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL`
 		);
 		return { pending: Number(row?.pending), age: Number(row?.age), failed: Number(row?.failed) };
 	}

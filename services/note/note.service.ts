@@ -162,7 +162,7 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 	},
 
 	created() {
-		this.authorsOf = authorDirectory();
+		this.authorsOf = authorDirectory(this.broker);
 		this.lists = noteLists(this.broker.cacher, error => this.logger.warn("Lists can not be remembered", error));
 		register(this.broker, [
 			{

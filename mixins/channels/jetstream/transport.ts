@@ -6,7 +6,8 @@ import {
 	type NatsConnection,
 	NatsError,
 	type SeqMsgRequest,
-	type StoredMsg
+	type StoredMsg,
+	type StreamInfo
 } from "nats";
 import {
 	type Accept,
@@ -162,14 +163,8 @@ export class JetStreamTransport implements Transport {
 	}
 }
 
-function stateOf({
-	created,
-	state
-}: {
-	created: string;
-	state: { first_seq: number; last_seq: number; messages: number };
-}) {
-	return { created, firstSeq: state.first_seq, lastSeq: state.last_seq, messages: state.messages };
+function stateOf({ created, state }: StreamInfo): StreamState {
+	return { created, lastSeq: state.last_seq };
 }
 
 function stored(stream: string, message: StoredMsg): StoredMessage {

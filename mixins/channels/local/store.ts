@@ -176,9 +176,8 @@ export class LocalStore {
 	}
 
 	streamState(stream: string) {
-		return this.#get<{ created: string; lastSeq: number; firstSeq: number | null; messages: number }>(
-			`SELECT created, last_seq AS lastSeq, (SELECT MIN(seq) FROM message WHERE stream = name) AS firstSeq,
-				(SELECT COUNT(*) FROM message WHERE stream = name) AS messages FROM stream WHERE name = ?`,
+		return this.#get<{ created: string; lastSeq: number }>(
+			"SELECT created, last_seq AS lastSeq FROM stream WHERE name = ?",
 			stream
 		);
 	}

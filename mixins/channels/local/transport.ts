@@ -84,7 +84,7 @@ export class LocalTransport implements Transport {
 		this.#assertOpen();
 		const state = this.#store.streamState(stream);
 		if (!state) throw new ChannelError("STREAM_NOT_FOUND", `There is no stream ${stream}`);
-		return { ...state, firstSeq: state.firstSeq ?? state.lastSeq + 1 };
+		return state;
 	}
 
 	async consumerState({ stream, name }: ConsumerDefinition): Promise<ConsumerState> {
