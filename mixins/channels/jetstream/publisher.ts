@@ -12,11 +12,11 @@ import {
 export interface Acknowledgement {
 	seq: number;
 	/** The stream had it already. */
-	duplicate?: boolean;
+	duplicate: boolean;
 }
 
 /** https://docs.nats.io/reference/reference-protocols/nats_api_reference, "PubAck" */
-type Answer = Acknowledgement & { error?: { code: number; err_code: number; description: string } };
+type Answer = Partial<Acknowledgement> & { error?: { code: number; err_code: number; description: string } };
 
 interface Waiting {
 	resolve(acknowledgement: Acknowledgement): void;
@@ -50,8 +50,10 @@ export class StreamPublisher {
 		this.#connection = connection;
 		this.#timeout = timeout;
 		this.#inbox = `${createInbox(inboxPrefix)}.`;
-		connection.subscribe(`${this.#inbox}*`, { callback: (_error, message) => this.#answered(message) });
-		void connection.closed().then(() => this.#giveUp(Number.POSITIVE_INFINITY, ErrorCode.ConnectionClosed));
+		connection.subscribe(`${this.#inbox}*`, {
+			callback: (error, message) => (error ? this.#giveUp(error) : this.#answered(message))
+		});
+		void connection.closed().then(() => this.#giveUp(NatsError.errorForCode(ErrorCode.ConnectionClosed)));
 	}
 
 	/** Resolves when the stream has stored the message. @throws NatsError */
@@ -81,13 +83,15 @@ export class StreamPublisher {
 			waiting.reject(NatsError.errorForCode(ErrorCode.NoResponders));
 			return;
 		}
-		const { error, ...acknowledgement } = message.json<Answer>();
-		if (!error) waiting.resolve(acknowledgement);
-		else waiting.reject(Object.assign(new NatsError(error.description, String(error.code)), { api_error: error }));
+		const { error, seq, duplicate = false } = answerIn(message);
+		if (error)
+			waiting.reject(Object.assign(new NatsError(error.description, String(error.code)), { api_error: error }));
+		else if (typeof seq === "number") waiting.resolve({ seq, duplicate });
+		else waiting.reject(NatsError.errorForCode(ErrorCode.JetStreamInvalidAck));
 	}
 
 	#timedOut(): void {
-		this.#giveUp(performance.now(), ErrorCode.Timeout);
+		this.#giveUp(NatsError.errorForCode(ErrorCode.Timeout), performance.now());
 		const [next] = Object.values(this.#waiting);
 		this.#timer = next && this.#lookAfter(next.until - performance.now());
 	}
@@ -97,11 +101,20 @@ export class StreamPublisher {
 		return setTimeout(() => this.#timedOut(), milliseconds).unref();
 	}
 
-	/** Gives up what may not wait until a time. */
-	#giveUp(time: number, code: ErrorCode): void {
+	/** Gives up what may not wait until a time, or everything. */
+	#giveUp(error: NatsError, time = Number.POSITIVE_INFINITY): void {
 		for (const token of Object.keys(this.#waiting).map(Number)) {
 			if ((this.#waiting[token] as Waiting).until > time) return;
-			this.#take(token)?.reject(NatsError.errorForCode(code));
+			this.#take(token)?.reject(error);
 		}
+	}
+}
+
+/** Anybody who listens to a subject may answer, whatever it likes. */
+function answerIn(message: Msg): Answer {
+	try {
+		return message.json<Answer | null>() ?? {};
+	} catch {
+		return {};
 	}
 }

@@ -69,8 +69,7 @@ export class JetStreamTransport implements Transport {
 		const { publisher } = await this.#connect();
 		try {
 			const own = { ...headers, "Nats-Msg-Id": id, "Nats-Expected-Stream": stream };
-			const { seq, duplicate = false } = await publisher.publish(subject, data, natsHeaders(own));
-			return { stream, seq, duplicate };
+			return { stream, ...(await publisher.publish(subject, data, natsHeaders(own))) };
 		} catch (error) {
 			throw refusal(error, stream);
 		}

@@ -39,7 +39,7 @@ describe("A stream publisher", { skip }, () => {
 		);
 		const again = await publish(publisher, "message 7");
 		assert.deepEqual([again.seq, again.duplicate], [8, true]);
-		assert.equal(first[7]?.duplicate, undefined);
+		assert.equal(first[7]?.duplicate, false);
 	});
 
 	it("tells why a stream refuses a message", async () => {
@@ -56,6 +56,17 @@ describe("A stream publisher", { skip }, () => {
 		);
 	});
 
+	it("believes nobody but a stream", async () => {
+		const publisher = new StreamPublisher(connection, NEVER, {});
+		const answers = ["not JSON", "null", "{}", '{"seq":"a lot"}'];
+		const stranger = connection.subscribe("answered", {
+			callback: (_error, message) => void message.respond(answers.shift() ?? "")
+		});
+		for (let i = 0; i < 5; i++)
+			await assert.rejects(publish(publisher, `answered ${i}`, "answered"), code("JESTREAM_INVALID_ACK"));
+		stranger.unsubscribe();
+	});
+
 	it("gives a message up whose acknowledgement is late, and takes a later one's", async () => {
 		const publisher = new StreamPublisher(connection, 200, {});
 		const received: string[] = [];
@@ -63,7 +74,7 @@ describe("A stream publisher", { skip }, () => {
 		await assert.rejects(publish(publisher, "unanswered", "silent"), code("TIMEOUT"));
 		const second = assert.rejects(publish(publisher, "also unanswered", "silent"), code("TIMEOUT"));
 		connection.publish(received[0] as string, JSON.stringify({ stream: "FACTS", seq: 1 }));
-		assert.equal((await publish(publisher, "late acknowledgement")).duplicate, undefined);
+		assert.equal((await publish(publisher, "in time")).duplicate, false);
 		await second;
 		silent.unsubscribe();
 	});
