@@ -79,6 +79,27 @@ describe("A stream publisher", { skip }, () => {
 		silent.unsubscribe();
 	});
 
+	it("gives each message its own time, also where no other one follows", async () => {
+		const publisher = new StreamPublisher(connection, 50, {});
+		const silent = connection.subscribe("silent", { callback: () => {} });
+		const given: Promise<void>[] = [];
+		for (let i = 0; i < 100; i++) {
+			given.push(assert.rejects(publish(publisher, `unanswered ${i}`, "silent"), code("TIMEOUT")));
+			await connection.flush();
+		}
+		await Promise.all(given);
+		silent.unsubscribe();
+	});
+
+	it("rejects what is on its way when it may not hear the answers", async t => {
+		const user = 'user: a, password: a, permissions: { publish: ">", subscribe: { deny: "_INBOX.>" } }';
+		const strict = await startNats({ config: `authorization { users: [{ ${user} }] }` });
+		t.after(() => strict.stop());
+		const own = await connect({ servers: new URL(strict.url).host, user: "a", pass: "a" });
+		t.after(() => own.close());
+		await assert.rejects(publish(new StreamPublisher(own, NEVER, {}), "unheard"), code("PERMISSIONS_VIOLATION"));
+	});
+
 	it("rejects what is on its way when its connection is closed", async () => {
 		const own = await connected();
 		const publisher = new StreamPublisher(own, NEVER, {});
