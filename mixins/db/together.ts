@@ -11,7 +11,7 @@ const PATIENCE_MS = 50;
 
 type Work = (transaction: Transaction) => Promise<unknown>;
 
-interface Job extends PromiseWithResolvers<unknown> {
+interface Job extends Pick<PromiseWithResolvers<unknown>, "resolve" | "reject"> {
 	work: Work;
 	/** Whose work it is, for traces and logs. */
 	context: AsyncResource;
@@ -45,14 +45,15 @@ export class SharedTransactions {
 		// Not AsyncResource.bind(): what such a function refers to outlives V8's minor collections, most likely by the hidden class
 		// of the properties that it is given. See docs/performance.md, "What V8 kept".
 		const context = new AsyncResource("SharedTransaction");
-		const job = {
-			work: (transaction: Transaction) => context.runInAsyncScope(work, undefined, transaction),
+		const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+		this.#waiting.push({
+			work: transaction => context.runInAsyncScope(work, undefined, transaction),
 			context,
-			...Promise.withResolvers<unknown>()
-		};
-		this.#waiting.push(job);
+			resolve,
+			reject
+		});
 		this.#next();
-		return job.promise as Promise<T>;
+		return promise as Promise<T>;
 	}
 
 	#next(): void {

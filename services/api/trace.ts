@@ -16,8 +16,8 @@ export function beginTrace(options: CallingOptions, req: IncomingMessage, { trus
 	const incoming = trusted ? parseTraceparent(String(req.headers.traceparent ?? "")) : undefined;
 	const { traceID, id, sampled } = incoming ?? { traceID: newId() };
 	const traced = matchedRoute(req)?.traced !== false;
-	// moleculer-web sets what the client sent as X-Request-ID, which is not an id that we trust.
-	delete options.requestID;
+	// moleculer-web has set what the client sent as X-Request-ID, which is not an id that we trust.
+	options.requestID = traceID;
 	options.parentSpan = { traceID, id, sampled: traced ? sampled : false } as CallingOptions["parentSpan"];
 }
 

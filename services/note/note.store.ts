@@ -101,7 +101,11 @@ export function noteStore({ select, write, insert }: Statements) {
 function stored({ id, user_id, title, content, version, created_at, updated_at }: Row): StoredNote {
 	return {
 		...{ id, user_id, title, content, version },
-		created_at: new Date(created_at),
-		updated_at: new Date(updated_at)
+		created_at: toDate(created_at),
+		updated_at: toDate(updated_at)
 	};
+}
+
+function toDate(time: Date | string): Date {
+	return typeof time === "string" ? new Date(time) : time;
 }

@@ -1,10 +1,5 @@
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import type { OutgoingMessage, StreamDefinition } from "../transport.ts";
-
-/** Survives the end of the process at any moment; the end of the machine may cost the last commits, as in JetStream. */
-const SETTINGS = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000";
+import { LocalDatabase } from "./database.ts";
 
 const TABLES = `
 	CREATE TABLE IF NOT EXISTS stream (
@@ -48,15 +43,11 @@ export interface Appended {
 
 /** The file in which streams, consumers and what was handed out are kept. All calls are synchronous and short. */
 export class LocalStore {
-	readonly #database: DatabaseSync;
-	readonly #prepared = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+	readonly #database: LocalDatabase;
 
 	/** @param file is created with its folder where missing */
 	constructor(file: string) {
-		mkdirSync(dirname(file), { recursive: true });
-		this.#database = new DatabaseSync(file);
-		this.#database.exec(SETTINGS);
-		this.#database.exec(TABLES);
+		this.#database = new LocalDatabase(file, TABLES);
 	}
 
 	close(): void {
@@ -65,16 +56,16 @@ export class LocalStore {
 
 	declareStream({ name }: StreamDefinition, now: number): void {
 		const created = new Date(now).toISOString();
-		this.#run("INSERT INTO stream (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING", name, created);
+		this.#database.run("INSERT INTO stream (name, created) VALUES (?, ?) ON CONFLICT DO NOTHING", name, created);
 	}
 
 	declareConsumer(stream: string, name: string): void {
-		this.#run("INSERT INTO consumer (stream, name) VALUES (?, ?) ON CONFLICT DO NOTHING", stream, name);
+		this.#database.run("INSERT INTO consumer (stream, name) VALUES (?, ?) ON CONFLICT DO NOTHING", stream, name);
 	}
 
 	/** Stores messages in one transaction. @param since ids stored before this time are forgotten */
 	append(messages: readonly { message: OutgoingMessage; since: number }[], now: number): Appended[] {
-		return this.#transaction(() => messages.map(({ message, since }) => this.#appendOne(message, now, since)));
+		return this.#database.transaction(() => messages.map(({ message, since }) => this.#appendOne(message, now, since)));
 	}
 
 	/**
@@ -82,38 +73,44 @@ export class LocalStore {
 	 * comes alone: it may have killed a process, and what had been handed out beside it would be counted as tried, too.
 	 */
 	take(stream: string, consumer: string, { now, due, limit }: { now: number; due: number; limit: number }): TakenRow[] {
-		return this.#transaction(() => {
-			const again = this.#get<TakenRow>(
+		return this.#database.transaction(() => {
+			const again = this.#database.get<TakenRow>(
 				`SELECT m.seq, subject, headers, data, time, attempts + 1 AS attempts FROM pending p
 				JOIN message m ON m.stream = p.stream AND m.seq = p.seq
 				WHERE p.stream = ? AND consumer = ? AND due <= ? ORDER BY p.seq LIMIT 1`,
 				...[stream, consumer, now]
 			);
 			if (again) {
-				this.#run(
+				this.#database.run(
 					"UPDATE pending SET attempts = ?, due = ? WHERE stream = ? AND consumer = ? AND seq = ?",
 					...[again.attempts, due, stream, consumer, again.seq]
 				);
 				return [again];
 			}
-			const fresh = this.#all<MessageRow>(
+			const fresh = this.#database.all<MessageRow>(
 				`SELECT seq, subject, headers, data, time FROM message WHERE stream = ?1 AND seq >=
 					(SELECT next_seq FROM consumer WHERE stream = ?1 AND name = ?2) ORDER BY seq LIMIT ?3`,
 				...[stream, consumer, limit]
 			);
-			for (const { seq } of fresh) this.#run("INSERT INTO pending VALUES (?, ?, ?, 1, ?)", stream, consumer, seq, due);
+			for (const { seq } of fresh)
+				this.#database.run("INSERT INTO pending VALUES (?, ?, ?, 1, ?)", stream, consumer, seq, due);
 			const last = fresh.at(-1);
 			if (last)
-				this.#run("UPDATE consumer SET next_seq = ? WHERE stream = ? AND name = ?", last.seq + 1, stream, consumer);
+				this.#database.run(
+					"UPDATE consumer SET next_seq = ? WHERE stream = ? AND name = ?",
+					last.seq + 1,
+					stream,
+					consumer
+				);
 			return fresh.map(message => ({ ...message, attempts: 1 }));
 		});
 	}
 
 	/** Takes messages back as if they had not been handed out this time. */
 	untake(stream: string, consumer: string, seqs: readonly number[]): void {
-		this.#transaction(() => {
+		this.#database.transaction(() => {
 			for (const seq of seqs)
-				this.#run(
+				this.#database.run(
 					"UPDATE pending SET attempts = attempts - 1, due = 0 WHERE stream = ? AND consumer = ? AND seq = ?",
 					...[stream, consumer, seq]
 				);
@@ -122,19 +119,25 @@ export class LocalStore {
 
 	/** Forgets that messages were handed out: they are done with. */
 	ack(stream: string, consumer: string, seqs: readonly number[]): void {
-		this.#transaction(() => {
+		this.#database.transaction(() => {
 			for (const seq of seqs)
-				this.#run("DELETE FROM pending WHERE stream = ? AND consumer = ? AND seq = ?", stream, consumer, seq);
+				this.#database.run("DELETE FROM pending WHERE stream = ? AND consumer = ? AND seq = ?", stream, consumer, seq);
 		});
 	}
 
 	postpone(stream: string, consumer: string, seq: number, due: number): void {
-		this.#run("UPDATE pending SET due = ? WHERE stream = ? AND consumer = ? AND seq = ?", due, stream, consumer, seq);
+		this.#database.run(
+			"UPDATE pending SET due = ? WHERE stream = ? AND consumer = ? AND seq = ?",
+			due,
+			stream,
+			consumer,
+			seq
+		);
 	}
 
 	/** When a message that was handed out is due again, the earliest. */
 	nextDue(stream: string, consumer: string): number | undefined {
-		const row = this.#get<{ due: number | null }>(
+		const row = this.#database.get<{ due: number | null }>(
 			"SELECT MIN(due) AS due FROM pending WHERE stream = ? AND consumer = ?",
 			...[stream, consumer]
 		);
@@ -142,13 +145,17 @@ export class LocalStore {
 	}
 
 	get(stream: string, seq: number): MessageRow | undefined {
-		return this.#get("SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq = ?", stream, seq);
+		return this.#database.get(
+			"SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq = ?",
+			stream,
+			seq
+		);
 	}
 
 	/** The messages from `seq` on, one by one. */
 	*from(stream: string, seq: number): Generator<MessageRow> {
 		for (let next: number | undefined = seq; next !== undefined; ) {
-			const row: MessageRow | undefined = this.#get(
+			const row: MessageRow | undefined = this.#database.get(
 				"SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT 1",
 				...[stream, next]
 			);
@@ -158,16 +165,16 @@ export class LocalStore {
 	}
 
 	remove(stream: string, seq: number): boolean {
-		return this.#transaction(() => {
-			this.#run("DELETE FROM pending WHERE stream = ? AND seq = ?", stream, seq);
-			return this.#run("DELETE FROM message WHERE stream = ? AND seq = ?", stream, seq) === 1;
+		return this.#database.transaction(() => {
+			this.#database.run("DELETE FROM pending WHERE stream = ? AND seq = ?", stream, seq);
+			return this.#database.run("DELETE FROM message WHERE stream = ? AND seq = ?", stream, seq) === 1;
 		});
 	}
 
 	removeBefore(stream: string, time: number): void {
-		this.#transaction(() => {
-			this.#run("DELETE FROM message WHERE stream = ? AND time < ?", stream, time);
-			this.#run(
+		this.#database.transaction(() => {
+			this.#database.run("DELETE FROM message WHERE stream = ? AND time < ?", stream, time);
+			this.#database.run(
 				`DELETE FROM pending WHERE stream = ?1
 					AND seq NOT IN (SELECT seq FROM message WHERE stream = ?1 AND message.seq = pending.seq)`,
 				stream
@@ -176,7 +183,7 @@ export class LocalStore {
 	}
 
 	streamState(stream: string) {
-		return this.#get<{ created: string; lastSeq: number }>(
+		return this.#database.get<{ created: string; lastSeq: number }>(
 			"SELECT created, last_seq AS lastSeq FROM stream WHERE name = ?",
 			stream
 		);
@@ -184,7 +191,7 @@ export class LocalStore {
 
 	consumerState(stream: string, consumer: string): { waiting: number; pending: number } {
 		return (
-			this.#get(
+			this.#database.get(
 				`SELECT (SELECT COUNT(*) FROM message m WHERE m.stream = c.stream AND m.seq >= c.next_seq) AS waiting,
 				(SELECT COUNT(*) FROM pending p WHERE p.stream = c.stream AND p.consumer = c.name) AS pending
 			FROM consumer c WHERE c.stream = ? AND c.name = ?`,
@@ -195,7 +202,7 @@ export class LocalStore {
 
 	/** How many messages were handed out and are not acknowledged. */
 	pending(stream: string, consumer: string): number {
-		const row = this.#get<{ pending: number }>(
+		const row = this.#database.get<{ pending: number }>(
 			"SELECT COUNT(*) AS pending FROM pending WHERE stream = ? AND consumer = ?",
 			...[stream, consumer]
 		);
@@ -203,50 +210,20 @@ export class LocalStore {
 	}
 
 	#appendOne({ stream, subject, id, headers, data }: OutgoingMessage, now: number, since: number): Appended {
-		const known = this.#get<{ seq: number }>(
+		const known = this.#database.get<{ seq: number }>(
 			// Left to itself, SQLite takes the index on the time and looks at every message since then.
 			"SELECT seq FROM message INDEXED BY message_msg_id WHERE stream = ? AND msg_id = ? AND time >= ?",
 			...[stream, id, since]
 		);
 		if (known) return { seq: known.seq, duplicate: true };
-		const { seq } = this.#get<{ seq: number }>(
+		const { seq } = this.#database.get<{ seq: number }>(
 			"UPDATE stream SET last_seq = last_seq + 1 WHERE name = ? RETURNING last_seq AS seq",
 			stream
 		) as { seq: number };
-		this.#run(
+		this.#database.run(
 			"INSERT INTO message (stream, seq, subject, msg_id, headers, data, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
 			...[stream, seq, subject, id, JSON.stringify(headers), data, now]
 		);
 		return { seq, duplicate: false };
-	}
-
-	#transaction<T>(work: () => T): T {
-		this.#database.exec("BEGIN IMMEDIATE");
-		try {
-			const result = work();
-			this.#database.exec("COMMIT");
-			return result;
-		} catch (error) {
-			this.#database.exec("ROLLBACK");
-			throw error;
-		}
-	}
-
-	#run(sql: string, ...values: SQLInputValue[]): number {
-		return Number(this.#statement(sql).run(...values).changes);
-	}
-
-	#all<Row>(sql: string, ...values: SQLInputValue[]): Row[] {
-		return this.#statement(sql).all(...values) as Row[];
-	}
-
-	#get<Row>(sql: string, ...values: SQLInputValue[]): Row | undefined {
-		return this.#statement(sql).get(...values) as Row | undefined;
-	}
-
-	#statement(sql: string) {
-		const statement = this.#prepared.get(sql) ?? this.#database.prepare(sql);
-		this.#prepared.set(sql, statement);
-		return statement;
 	}
 }
