@@ -8,7 +8,7 @@ import { runInTransaction } from "../../mixins/db/transaction.ts";
 import { barrier } from "../../mixins/saga/barrier.ts";
 import type { Database } from "../../mixins/saga/database.ts";
 import { defineSaga } from "../../mixins/saga/definition.ts";
-import { createBarrierTable, createSagaTables } from "../../mixins/saga/migrations.ts";
+import { createBarrierTable, createSagaListIndex, createSagaTables } from "../../mixins/saga/migrations.ts";
 import { Sagas } from "../../mixins/saga/sagas.ts";
 import { startMariadb } from "../../scripts/servers/mariadb.ts";
 
@@ -30,6 +30,7 @@ const open = async (name: string): Promise<Database & { release(): Promise<void>
 const [owner, other] = await Promise.all([open("owner"), open("other")]);
 const send = (db: Sequelize) => async (statement: string) => void (await db.query(statement));
 await createSagaTables(send(owner.db));
+await createSagaListIndex(send(owner.db));
 for (const { db } of [owner, other]) {
 	await createBarrierTable(send(db));
 	await db.query("CREATE TABLE work (id BIGINT PRIMARY KEY AUTO_INCREMENT, step VARCHAR(64) NOT NULL)");

@@ -21,6 +21,8 @@ export interface Standing {
 	oldest: number;
 }
 
+const UNFINISHED = "status IN ('submitted', 'aborting')";
+
 export type OperatorStore = ReturnType<typeof operatorStore>;
 
 /** What an operator, the metrics and the retention job do to the saga tables. Writes go through the same fence. */
@@ -32,9 +34,11 @@ export function operatorStore({ db, transaction: inTransaction }: Database) {
 
 		/** The newest sagas first. */
 		list({ status, attention = false, limit }: ListFilter): Promise<SagaState[]> {
-			const conditions = [status ? "status = $status" : "1 = 1", ...(attention ? ["needs_attention = 1"] : [])];
+			// A saga that has ended needs nobody, and there is an index on the status.
+			const asked = attention ? [`needs_attention = 1 AND ${UNFINISHED}`] : [];
+			const conditions = [status ? "status = $status" : "1 = 1", ...asked];
 			const bind = status ? { status } : {};
-			const tail = `ORDER BY created_at DESC, gid LIMIT ${limit}`;
+			const tail = `ORDER BY created_at DESC, gid DESC LIMIT ${limit}`;
 			return readSagas(db, clock, { where: conditions.join(" AND "), bind, tail });
 		},
 
@@ -76,7 +80,7 @@ export function operatorStore({ db, transaction: inTransaction }: Database) {
 		park(known: readonly Saga[], overdue: number): Promise<number> {
 			const mine = known.map(({ name, version }) => `(name = '${name}' AND version = ${version})`);
 			return change(
-				`UPDATE saga SET needs_attention = 1 WHERE status IN ('submitted', 'aborting') AND needs_attention = 0
+				`UPDATE saga SET needs_attention = 1 WHERE ${UNFINISHED} AND needs_attention = 0
 				AND next_run_at <= ${clock.after("$before")} AND NOT (${mine.join(" OR ") || "1 = 0"})`,
 				{ before: -overdue }
 			);
@@ -86,7 +90,7 @@ export function operatorStore({ db, transaction: inTransaction }: Database) {
 			const [row] = await db.query<Record<keyof Standing, number | string | null>>(
 				`SELECT COUNT(*) AS unfinished, SUM(needs_attention) AS needingAttention,
 					-MIN(${clock.until("created_at")}) AS oldest
-				FROM saga WHERE status IN ('submitted', 'aborting')`,
+				FROM saga WHERE ${UNFINISHED}`,
 				{ type: QueryTypes.SELECT }
 			);
 			const { unfinished = 0, needingAttention = 0, oldest = 0 } = row ?? {};

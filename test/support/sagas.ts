@@ -7,7 +7,7 @@ import { runInTransaction } from "../../mixins/db/transaction.ts";
 import type { Database } from "../../mixins/saga/database.ts";
 import { Definitions, defineSaga, type Saga } from "../../mixins/saga/definition.ts";
 import { type Branch, type Fact, SagaEngine } from "../../mixins/saga/engine.ts";
-import { createBarrierTable, createSagaTables } from "../../mixins/saga/migrations.ts";
+import { createBarrierTable, createSagaListIndex, createSagaTables } from "../../mixins/saga/migrations.ts";
 import { defaults, type SagaSettings, Sagas } from "../../mixins/saga/sagas.ts";
 import { sagaStore } from "../../mixins/saga/store.ts";
 import { quiet } from "./app.ts";
@@ -28,6 +28,7 @@ export async function sagaDatabase(t: Pick<TestContext, "after">, databases: Tes
 	});
 	const send = async (statement: string) => void (await db.query(statement));
 	await createSagaTables(send);
+	await createSagaListIndex(send);
 	await createBarrierTable(send);
 	return { db, users, transaction: work => runInTransaction(db, work) };
 }

@@ -5,7 +5,7 @@ import { runInTransaction } from "../../../mixins/db/transaction.ts";
 import type { Database } from "../../../mixins/saga/database.ts";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import type { Branch } from "../../../mixins/saga/engine.ts";
-import { createBarrierTable, createSagaTables } from "../../../mixins/saga/migrations.ts";
+import { createBarrierTable, createSagaListIndex, createSagaTables } from "../../../mixins/saga/migrations.ts";
 
 /** What goes wrong in a saga: it travels in the payload, so that every process knows. */
 export interface Fault {
@@ -64,6 +64,7 @@ export function connect(urls: { owner: string; other: string }): Databases {
 export async function createTables({ owner, other }: Databases): Promise<void> {
 	const send = (db: Sequelize) => async (statement: string) => void (await db.query(statement));
 	await createSagaTables(send(owner.db));
+	await createSagaListIndex(send(owner.db));
 	for (const { db } of [owner, other]) await createBarrierTable(send(db));
 	// No key on purpose: what is done twice shall be there twice.
 	for (const [name, { db }] of [

@@ -1,0 +1,34 @@
+import type { TestContext } from "node:test";
+import { type QueryOptions, QueryTypes, type Sequelize } from "sequelize";
+
+/** A statement that was sent, and the steps in which the database carries it out, as JSON. */
+export interface Plan {
+	sql: string;
+	steps: string[];
+}
+
+/** The plans of the statements that a function sends, of those whose text matches (EXPLAIN). */
+export async function plansOf(
+	t: TestContext,
+	db: Sequelize,
+	matching: RegExp,
+	work: () => Promise<unknown>
+): Promise<Plan[]> {
+	const { mock } = t.mock.method(db, "query");
+	await work();
+	mock.restore();
+	const explain = db.getDialect() === "sqlite" ? "EXPLAIN QUERY PLAN" : "EXPLAIN";
+	const plans: Plan[] = [];
+	for (const { arguments: sent } of mock.calls) {
+		const [sql, { replacements, bind }] = sent as unknown as [string, QueryOptions];
+		if (!matching.test(sql)) continue;
+		const values = { ...(replacements && { replacements }), ...(bind && { bind }) };
+		const steps = await db.query(`${explain} ${sql}`, { ...values, type: QueryTypes.SELECT });
+		plans.push({ sql, steps: steps.map(step => JSON.stringify(step)) });
+	}
+	return plans;
+}
+
+/** `WITH` before a SELECT: the table `numbers`, whose column `n` counts from 0 to 9999. */
+export const NUMBERS = `WITH digits AS (SELECT 0 AS n ${"123456789".replace(/./g, "UNION ALL SELECT $& ")}),
+	numbers AS (SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n AS n FROM digits a, digits b, digits c, digits d)`;
