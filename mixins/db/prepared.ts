@@ -79,7 +79,9 @@ export function statements(db: Sequelize): Statements {
 	const seen = new Map<string, Statement>();
 
 	function described(sql: string): Statement {
-		const statement = seen.get(sql) ?? statementOf(sql, db.getDialect());
+		const known = seen.get(sql);
+		if (known) return known;
+		const statement = statementOf(sql, db.getDialect());
 		seen.set(sql, statement);
 		return statement;
 	}
