@@ -59,6 +59,9 @@ export async function seed(mariadb: MariadbServer, name: string): Promise<void> 
 				return [id, title, content, title.toLowerCase(), content.toLowerCase(), now, now];
 			})
 		);
+	await db.query(
+		`INSERT INTO ${name}_note.note_totals SELECT user_id, COUNT(*) FROM ${name}_note.notes GROUP BY user_id`
+	);
 	await db.end();
 }
 

@@ -73,6 +73,8 @@ async function fill(db: Sequelize, first: number, last: number, each: number): P
 		SELECT ${first} + n % ${users}, ${text}, LOWER(${text}), ${fill}, ${fill}, 1, :now, :now FROM ${numbers}`,
 		{ replacements: { now: "2026-01-01 12:00:00.000", filler: "lorem ipsum ".repeat(16) } }
 	);
+	await db.query("DELETE FROM note_totals");
+	await db.query("INSERT INTO note_totals SELECT user_id, COUNT(*) FROM notes GROUP BY user_id");
 }
 
 /** The same few users before and after: what differs is what lies around their notes. */

@@ -30,8 +30,21 @@ export interface Statements {
 	 * @returns the row's id
 	 */
 	insert(into: string, row: string, values: readonly Value[], transaction: Transaction): Promise<number>;
+	/**
+	 * Adds to the number that a table keeps for an id, which begins at 0. What is added at the same time in one transaction
+	 * goes in one statement, in the order of the ids: transactions that add to the same numbers wait, but not for each other.
+	 */
+	add(total: Total, id: number, by: number, transaction: Transaction): Promise<void>;
 	/** A statement that can not be prepared and has no values; MySQL only. */
 	control(sql: string, transaction: Transaction): Promise<Written>;
+}
+
+/** A table that keeps a number for each id, by the names of its columns. */
+export interface Total {
+	table: string;
+	/** The primary key. */
+	id: string;
+	number: string;
 }
 
 /** What Sequelize's types leave out. */
@@ -65,7 +78,9 @@ type Run = (connection: never, sql: string, values: readonly Value[]) => Promise
  * its values, and what they refer to, outlive V8's minor collections.
  */
 const ADDING = Symbol("rows to add");
-type Adding = Transaction & { [ADDING]?: Map<string, DataLoader<readonly Value[], number>> };
+type Loaders = Map<string, DataLoader<readonly Value[], number>>;
+type Adding = Transaction & { [ADDING]?: Loaders };
+type Load = (rows: readonly (readonly Value[])[]) => Promise<number[]>;
 
 /** Bounds the number of statements that a connection has prepared: there is one for each number of rows. */
 const ROWS_AT_ONCE = 32;
@@ -73,7 +88,8 @@ const ROWS_AT_ONCE = 32;
 /** Makes the {@link Statements} of a Sequelize instance. */
 export function statements(db: Sequelize): Statements {
 	const { connectionManager, dialect, options } = db as unknown as Internals;
-	const run: Run = db.getDialect() === "sqlite" ? runOnSqlite : runOnMysql;
+	const isSqlite = db.getDialect() === "sqlite";
+	const run: Run = isSqlite ? runOnSqlite : runOnMysql;
 	const observer = observerOf(db);
 	/** Texts without values are few. */
 	const seen = new Map<string, Statement>();
@@ -132,23 +148,46 @@ export function statements(db: Sequelize): Statements {
 		return (added as { id: number }[]).map(({ id }) => id).sort((a, b) => a - b);
 	}
 
-	/** Collects rows until nobody in this turn of the event loop adds another one. */
-	function rowsFor(into: string, row: string, transaction: Adding): DataLoader<readonly Value[], number> {
-		const tables = transaction[ADDING] ?? new Map<string, DataLoader<readonly Value[], number>>();
+	async function addNumbers(
+		{ table, id, number }: Total,
+		rows: readonly (readonly Value[])[],
+		transaction: Transaction
+	) {
+		const sums = new Map<number, number>();
+		for (const [key, by] of rows as [number, number][]) sums.set(key, (sums.get(key) ?? 0) + by);
+		const sorted = [...sums].sort(([a], [b]) => a - b);
+		const onKnown = isSqlite
+			? `ON CONFLICT (${id}) DO UPDATE SET ${number} = ${number} + excluded.${number}`
+			: `ON DUPLICATE KEY UPDATE ${number} = ${number} + VALUES(${number})`;
+		const places = Array(sorted.length).fill("(?, ?)").join(", ");
+		await send(`INSERT INTO ${table} (${id}, ${number}) VALUES ${places} ${onKnown}`, sorted.flat(), transaction);
+		return rows.map(([key]) => key as number);
+	}
+
+	/** Collects rows until nobody in this turn of the event loop adds another one. @param into what they have in common */
+	function collect(into: string, row: readonly Value[], transaction: Adding, load: Load): Promise<number> {
+		const tables: Loaders = transaction[ADDING] ?? new Map();
 		transaction[ADDING] = tables;
-		const load = (rows: readonly (readonly Value[])[]) => addRows(into, row, rows, transaction);
 		const rows = tables.get(into) ?? new DataLoader(load, { cache: false, maxBatchSize: ROWS_AT_ONCE });
 		tables.set(into, rows);
-		return rows;
+		return rows.load(row);
 	}
 
 	return {
 		insert: (into, row, values, transaction) =>
 			observed(
 				into,
-				() => rowsFor(into, row, transaction).load(values),
+				() => collect(into, values, transaction, rows => addRows(into, row, rows, transaction)),
 				() => ({ rows: 1 })
 			),
+		async add(total, id, by, transaction) {
+			const into = `INSERT INTO ${total.table}`;
+			await observed(
+				into,
+				() => collect(into, [id, by], transaction, rows => addNumbers(total, rows, transaction)),
+				() => ({ rows: 1 })
+			);
+		},
 		select: (sql, values, transaction) => execute(sql, values, transaction) as Promise<never[]>,
 		write: (sql, values, transaction) => execute(sql, values, transaction) as Promise<Written>,
 		control: (sql, transaction) => execute(sql, [], transaction, controlMysql) as Promise<Written>

@@ -15,13 +15,15 @@ interface Page {
 type Row = Omit<StoredNote, "created_at" | "updated_at"> & Record<"created_at" | "updated_at", Date | string>;
 
 const COLUMNS = "id, user_id, title, content, version, created_at, updated_at";
+/** How many notes a user has, which would have to be counted for each list. */
+const TOTALS = { table: "note_totals", id: "owner_id", number: "total" };
 /** Bound to one user's notes; deleted notes do not exist. */
 const OWN = "user_id = ? AND deleted_at IS NULL";
 /** INSTR on the folded copies: the key is literal text on every database, with no pattern characters to escape. */
 const CONTAINING = "AND (INSTR(title_folded, ?) > 0 OR INSTR(content_folded, ?) > 0)";
 
 /** The statements of the note table. Every function but `findMany` is bound to one user's notes. */
-export function noteStore({ select, write, insert }: Statements) {
+export function noteStore({ select, write, insert, add }: Statements) {
 	return {
 		async insert(
 			userId: number,
@@ -30,12 +32,13 @@ export function noteStore({ select, write, insert }: Statements) {
 		): Promise<StoredNote> {
 			const now = new Date();
 			const note = { user_id: userId, ...texts, version: 1, created_at: now, updated_at: now };
-			const id = await insert(
+			const inserted = insert(
 				"INSERT INTO notes (user_id, title, title_folded, content, content_folded, version, created_at, updated_at)",
 				"(?, ?, ?, ?, ?, 1, ?, ?)",
 				[userId, texts.title, fold(texts.title), texts.content, fold(texts.content), now, now],
 				transaction
 			);
+			const [id] = await Promise.all([inserted, add(TOTALS, userId, 1, transaction)]);
 			return { id, ...note };
 		},
 
@@ -55,18 +58,24 @@ export function noteStore({ select, write, insert }: Statements) {
 		async page(userId: number, searchKey: string | undefined, { before, offset, limit }: Page) {
 			const key = searchKey === undefined ? [] : Array<string>(2).fill(fold(searchKey));
 			const matching = searchKey === undefined ? OWN : `${OWN} ${CONTAINING}`;
-			const count = `SELECT COUNT(*) FROM notes WHERE ${matching}`;
-			// One round trip for both; the database counts once, on the index.
+			const counting =
+				searchKey === undefined
+					? "SELECT total FROM note_totals WHERE owner_id = ?"
+					: `SELECT COUNT(*) AS total FROM notes WHERE ${matching}`;
+			// One round trip for both.
+			const totalFrom =
+				searchKey === undefined
+					? "total FROM notes JOIN note_totals ON owner_id = ?"
+					: `(${counting}) AS total FROM notes`;
 			const rows = await select<Row & { total: number }>(
-				`SELECT ${COLUMNS}, (${count}) AS total FROM notes
+				`SELECT ${COLUMNS}, ${totalFrom}
 				WHERE ${matching} ${before ? "AND id < ?" : ""} ORDER BY id DESC LIMIT ? OFFSET ?`,
 				[userId, ...key, userId, ...key, ...(before ? [before] : []), limit, offset]
 			);
 			const [first] = rows;
 			if (first) return { total: first.total, rows: rows.map(stored) };
 			// Beyond the end of the list there is no row that could carry the number.
-			const [counted] =
-				before || offset > 0 ? await select<{ total: number }>(`SELECT (${count}) AS total`, [userId, ...key]) : [];
+			const [counted] = before || offset > 0 ? await select<{ total: number }>(counting, [userId, ...key]) : [];
 			return { total: counted?.total ?? 0, rows: [] };
 		},
 
@@ -93,6 +102,7 @@ export function noteStore({ select, write, insert }: Statements) {
 			const now = new Date();
 			const sql = `UPDATE notes SET deleted_at = ?, updated_at = ? WHERE id = ? AND ${OWN}`;
 			const { rows } = await write(sql, [now, now, id, userId], transaction);
+			if (rows === 1) await add(TOTALS, userId, -1, transaction);
 			return rows === 1;
 		}
 	};

@@ -191,6 +191,12 @@ const broken: (Case & { rules: Violation["rule"][] })[] = [
 		state: state([row()], { audited: ["note.create 7", "note.create 7"] }),
 		rules: ["audit"]
 	},
+	{
+		name: "a number of notes that is wrong",
+		operations: [],
+		state: state([], { miscounted: ["user 1: 2 notes, 3 as counted"] }),
+		rules: ["miscounted"]
+	},
 	{ name: "a broken chain", operations: [], state: state([], { brokenChains: ["note: gap"] }), rules: ["audit"] },
 	{
 		name: "an acknowledged registration that is lost",

@@ -15,6 +15,7 @@ export interface Violation {
 		| "no answer"
 		| "failed"
 		| "audit"
+		| "miscounted"
 		| "registration"
 		| "not settled";
 	detail: string;
@@ -42,6 +43,7 @@ export function check(operations: readonly Operation[], state: FinalState, allow
 		...registrationProblems(operations, state),
 		...state.accounts.flatMap(accountProblems),
 		...state.brokenChains.map(detail => ({ rule: "audit", detail }) as const),
+		...state.miscounted.map(detail => ({ rule: "miscounted", detail }) as const),
 		...state.unsettled.map(detail => ({ rule: "not settled", detail }) as const)
 	];
 }

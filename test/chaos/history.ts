@@ -63,6 +63,8 @@ export interface FinalState {
 	audited: string[];
 	/** Chains of the audit log that are broken. */
 	brokenChains: string[];
+	/** Users whose number of notes is not that of their notes. */
+	miscounted: string[];
 	/** What did not come to rest: rows of outboxes, sagas. */
 	unsettled: string[];
 }

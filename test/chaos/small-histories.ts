@@ -51,6 +51,7 @@ export function state(notes: NoteRow[], changes: Partial<FinalState> = {}): Fina
 			...(deleted ? [`note.remove ${id}`] : [])
 		]),
 		brokenChains: [],
+		miscounted: [],
 		unsettled: [],
 		...changes
 	};

@@ -33,6 +33,7 @@ export async function settledState(urlOf: (service: string) => string, load: Loa
 			accounts: await accounts(databases),
 			audited: await audited(databases.audit),
 			brokenChains: await brokenChains(databases.audit),
+			miscounted: await miscounted(databases.note),
 			unsettled
 		};
 	} finally {
@@ -86,6 +87,15 @@ async function notes(db: Sequelize): Promise<NoteRow[]> {
 		"SELECT id, title AS note, content AS text, version, deleted_at IS NOT NULL AS deleted FROM notes"
 	);
 	return rows.map(row => ({ ...row, id: Number(row.id), version: Number(row.version), deleted: Boolean(row.deleted) }));
+}
+
+async function miscounted(db: Sequelize): Promise<string[]> {
+	const rows = await select<{ owner_id: number; total: number; there: number }>(
+		db,
+		`SELECT owner_id, total, COUNT(id) AS there FROM note_totals LEFT JOIN notes ON user_id = owner_id AND deleted_at IS NULL
+		GROUP BY owner_id, total HAVING total <> COUNT(id)`
+	);
+	return rows.map(({ owner_id, total, there }) => `user ${owner_id}: ${there} notes, ${total} as counted`);
 }
 
 async function accounts({ user, points }: Databases): Promise<AccountRow[]> {

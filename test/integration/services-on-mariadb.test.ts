@@ -76,6 +76,25 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		}
 	});
 
+	it("list as many notes as there are after writes and deletions at once", async () => {
+		const users = await times(3, () => client.newUser());
+		const of = <T>(work: (user: TestUser) => Promise<T>) => Promise.all(users.map(work));
+		const written = await of(({ token }) => times(20, () => client.newNote(token)));
+		const gone = written.map(notes => notes.slice(0, 8).flatMap(({ note_id }) => [note_id, note_id]));
+		await Promise.all(
+			users.flatMap(({ token }, i) => [
+				...(gone[i] ?? []).map(id => client.send("DELETE", `/v1/note/${id}`, { token })),
+				...Array.from({ length: 5 }, () => client.newNote(token))
+			])
+		);
+		await of(async ({ token }) => {
+			const page = assertSuccess<NotePage>(await client.send("GET", "/v1/note/query?limit=50", { token }));
+			assert.deepEqual([page.total, page.notes.length], [17, 17]);
+			const end = assertSuccess<NotePage>(await client.send("GET", "/v1/note/query?offset=40", { token }));
+			assert.deepEqual([end.total, end.notes.length], [17, 0]);
+		});
+	});
+
 	it("have one winner of ten uses of one refresh token, and then none", async () => {
 		const { refresh_token } = await client.newUser();
 		const refresh = (token: string) => client.send("POST", "/v1/user/refresh", { json: { refresh_token: token } });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { AsyncLocalStorage } from "node:async_hooks";
 import { after, before, it } from "node:test";
 import type { ServiceBroker } from "moleculer";
-import { Op, type Transaction } from "sequelize";
+import { Op, QueryTypes, type Transaction } from "sequelize";
 import type { Statement } from "../../../mixins/db.mixin.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { quietBroker } from "../../support/log.ts";
@@ -117,6 +117,30 @@ await onEachDatabase("Transactions that callers share", databases => {
 		const by = (operations: string[]) => seen.flatMap(one => (operations.includes(one.operation) ? [one.by] : []));
 		assert.deepEqual(by(BEGINS), [names[0], names[1]]);
 		assert.deepEqual(by(["COMMIT"]), [names[0], names[1]]);
+	});
+
+	it("add up what their functions add to the same numbers, and nothing of one that fails", async () => {
+		await service.db.query("CREATE TABLE sums (thing INTEGER PRIMARY KEY, sum INTEGER NOT NULL)");
+		const sums = { table: "sums", id: "thing", number: "sum" };
+		const outcomes = await Promise.allSettled(
+			names.map((_, i) =>
+				service.together(async transaction => {
+					// Against the order of the others: nobody may wait for somebody who waits for them.
+					await service.statements.add(sums, i % 2 ? 7 - (i % 7) : i % 7, i, transaction);
+					if (i === 42) throw new Error("changed my mind");
+				})
+			)
+		);
+		assert.equal(outcomes.filter(({ status }) => status === "rejected").length, 1);
+		const expected = new Map<number, number>();
+		for (let i = 0; i < CALLERS; i++) {
+			const thing = i % 2 ? 7 - (i % 7) : i % 7;
+			if (i !== 42) expected.set(thing, (expected.get(thing) ?? 0) + i);
+		}
+		const rows = await service.db.query<{ thing: number; sum: number }>("SELECT thing, sum FROM sums", {
+			type: QueryTypes.SELECT
+		});
+		assert.deepEqual(new Map(rows.map(({ thing, sum }) => [Number(thing), Number(sum)])), expected);
 	});
 
 	it("do not wait for one that hangs, where the database lets several write", {

@@ -62,6 +62,7 @@ describe("Traces of a mesh: each service in a process of its own", { skip: serve
 			"POST /v1/note (api on api-1)",
 			"  action 'note.create' (note on note-1)",
 			"    COMMIT (note on note-1)",
+			"    INSERT note_totals (note on note-1)",
 			"    INSERT notes (note on note-1)",
 			"    INSERT outbox (note on note-1)",
 			"    START (note on note-1)",
@@ -159,7 +160,7 @@ describe("npm run trace:demo", { skip: servers.skip }, () => {
 				"POST /v1/note",
 				"  action 'note.create'",
 				...["    action 'user.mget'", "      SELECT users"],
-				...["    START", "    INSERT notes", "    INSERT outbox", "    COMMIT"]
+				...["    START", "    INSERT notes", "    INSERT note_totals", "    INSERT outbox", "    COMMIT"]
 			]
 		);
 	});
