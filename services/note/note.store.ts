@@ -62,18 +62,18 @@ export function noteStore({ select, write, insert, add }: Statements) {
 				searchKey === undefined
 					? "SELECT total FROM note_totals WHERE owner_id = ?"
 					: `SELECT COUNT(*) AS total FROM notes WHERE ${matching}`;
-			// One round trip for both.
+			// One round trip for both. A number that is missing must not hide the notes.
 			const totalFrom =
 				searchKey === undefined
-					? "total FROM notes JOIN note_totals ON owner_id = ?"
+					? "total FROM notes LEFT JOIN note_totals ON owner_id = ?"
 					: `(${counting}) AS total FROM notes`;
-			const rows = await select<Row & { total: number }>(
+			const rows = await select<Row & { total: number | null }>(
 				`SELECT ${COLUMNS}, ${totalFrom}
 				WHERE ${matching} ${before ? "AND id < ?" : ""} ORDER BY id DESC LIMIT ? OFFSET ?`,
 				[userId, ...key, userId, ...key, ...(before ? [before] : []), limit, offset]
 			);
 			const [first] = rows;
-			if (first) return { total: first.total, rows: rows.map(stored) };
+			if (first) return { total: first.total ?? 0, rows: rows.map(stored) };
 			// Beyond the end of the list there is no row that could carry the number.
 			const [counted] = before || offset > 0 ? await select<{ total: number }>(counting, [userId, ...key]) : [];
 			return { total: counted?.total ?? 0, rows: [] };

@@ -194,7 +194,7 @@ const broken: (Case & { rules: Violation["rule"][] })[] = [
 	{
 		name: "a number of notes that is wrong",
 		operations: [],
-		state: state([], { miscounted: ["user 1: 2 notes, 3 as counted"] }),
+		state: state([], { miscounted: ["user 1: 2 notes, the number kept is 3"] }),
 		rules: ["miscounted"]
 	},
 	{ name: "a broken chain", operations: [], state: state([], { brokenChains: ["note: gap"] }), rules: ["audit"] },

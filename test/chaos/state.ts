@@ -90,12 +90,12 @@ async function notes(db: Sequelize): Promise<NoteRow[]> {
 }
 
 async function miscounted(db: Sequelize): Promise<string[]> {
-	const rows = await select<{ owner_id: number; total: number; there: number }>(
+	const rows = await select<{ user_id: number; kept: number; there: number }>(
 		db,
-		`SELECT owner_id, total, COUNT(id) AS there FROM note_totals LEFT JOIN notes ON user_id = owner_id AND deleted_at IS NULL
-		GROUP BY owner_id, total HAVING total <> COUNT(id)`
+		`SELECT user_id, COUNT(*) - COUNT(deleted_at) AS there, COALESCE(MAX(total), 0) AS kept
+		FROM notes LEFT JOIN note_totals ON owner_id = user_id GROUP BY user_id HAVING there <> kept`
 	);
-	return rows.map(({ owner_id, total, there }) => `user ${owner_id}: ${there} notes, ${total} as counted`);
+	return rows.map(({ user_id, kept, there }) => `user ${user_id}: ${there} notes, the number kept is ${kept}`);
 }
 
 async function accounts({ user, points }: Databases): Promise<AccountRow[]> {
