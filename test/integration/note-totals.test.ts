@@ -8,7 +8,7 @@ import { noteStore } from "../../services/note/note.store.ts";
 import { onEachDatabase } from "../support/databases.ts";
 
 await onEachDatabase("The numbers of users' notes", databases => {
-	it("are counted when they are introduced, without deleted notes", async t => {
+	it("are counted when they are introduced, without deleted notes, and then kept", async t => {
 		const { sequelize, release } = acquire(await databases.create());
 		t.after(release);
 		await migrate(sequelize, "note");
@@ -33,9 +33,14 @@ await onEachDatabase("The numbers of users' notes", databases => {
 				[2, 1]
 			]
 		);
-		const { page } = noteStore(statements(sequelize));
+		const { page, remove } = noteStore(statements(sequelize));
 		assert.equal((await page(1, undefined, { offset: 0, limit: 1 })).total, 2);
 		assert.equal((await page(3, undefined, { offset: 0, limit: 1 })).total, 0);
+		await sequelize.transaction(async transaction => {
+			assert.equal(await remove(2, 4, transaction), true);
+			assert.equal(await remove(2, 4, transaction), false);
+		});
+		assert.equal((await page(2, undefined, { offset: 1, limit: 1 })).total, 0, "subtracted once");
 		await sequelize.query("DELETE FROM note_totals");
 		assert.equal((await page(1, undefined, { offset: 0, limit: 9 })).rows.length, 2, "the notes are there without it");
 	});
