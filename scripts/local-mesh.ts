@@ -10,9 +10,13 @@ import { startNats } from "./servers/nats.ts";
 import { startRedis } from "./servers/redis.ts";
 import type { LocalServer } from "./servers/server.ts";
 
-/** Arguments of Node for a node of the mesh: moleculer's runner, told where our configuration and services are. */
+/**
+ * Arguments of Node for a node of the mesh: moleculer's runner, told where our configuration and services are, and V8
+ * that it may use as many helper threads as the machine has other cores: four, by default, take two cores for themselves
+ * while they collect garbage (docs/performance.md, "Latency at half load").
+ */
 export const RUNNER = [
-	...["--import", "./scripts/v8.ts"],
+	...["--v8-pool-size=0", "--import", "./scripts/v8.ts"],
 	...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
 	...["--mask", "**/*.service.ts"]
 ];

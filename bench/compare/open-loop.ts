@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { Agent, type RequestOptions, request } from "node:http";
 import { createHistogram } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
+import { bytesOf, Connections } from "./connection.ts";
 
 /** What is sent, whether what was sent before is answered or not: as the world outside behaves. */
 export interface OpenLoad {
@@ -26,7 +26,9 @@ export interface Latency {
 	failed: number;
 }
 
+/** How long the last answers are waited for; an answer that is not 2xx counts as so much. */
 const PATIENCE_MS = 10_000;
+const TICK_MS = 1;
 /** Connections are opened in this time; what is sent in it does not count. */
 const WARM_UP_MS = 1000;
 /** Histograms count whole units, of which there are so many in a millisecond. */
@@ -38,48 +40,44 @@ const UNITS = 1000;
  * @throws where none was answered with 2xx
  */
 export async function sendAtRate({ url, tokens, body, rate, seconds }: OpenLoad): Promise<Latency> {
-	const agent = new Agent({ keepAlive: true, scheduling: "lifo" });
-	const content = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body ?? "") };
-	const requests = readFileSync(tokens, "utf8")
-		.trim()
-		.split("\n")
-		.map(token => ({
-			...{ agent, method: body ? "POST" : "GET", timeout: PATIENCE_MS },
-			headers: { Authorization: `Bearer ${token}`, ...(body && content) }
-		}));
+	const lines = readFileSync(tokens, "utf8").trim().split("\n");
+	const requests = lines.map(token => bytesOf({ url, token, body }));
 	const latencies = createHistogram();
 	const lateness = createHistogram();
 	const record = (histogram: typeof latencies, milliseconds: number) =>
 		histogram.record(Math.max(1, Math.round(milliseconds * UNITS)));
 
+	const connections = new Connections(url);
 	const began = performance.now();
-	const end = WARM_UP_MS + seconds * 1000;
-	const answers: Promise<void>[] = [];
+	const elapsed = () => performance.now() - began;
+	let sent = 0;
+	let answered = 0;
 	let failed = 0;
+	const dueTime = (index: number) => (index / rate) * 1000;
 	const sendDue = (now: number) => {
-		for (let due = dueTime(answers.length); due <= now; due = dueTime(answers.length)) {
-			const counts = due >= WARM_UP_MS;
-			if (counts) record(lateness, performance.now() - began - due);
-			const answered = ask(url, requests[answers.length % requests.length] as RequestOptions, body);
-			const done = (isGood: boolean) => {
+		while (dueTime(sent) <= now) {
+			const dueAt = dueTime(sent);
+			const counts = dueAt >= WARM_UP_MS;
+			if (counts) record(lateness, elapsed() - dueAt);
+			connections.send(requests[sent % requests.length] as Buffer, isGood => {
+				answered++;
 				if (!isGood) failed++;
-				if (counts) record(latencies, isGood ? performance.now() - began - due : PATIENCE_MS);
-			};
-			answers.push(answered.then(done));
+				if (counts) record(latencies, isGood ? elapsed() - dueAt : PATIENCE_MS);
+			});
+			sent++;
 		}
 	};
-	const dueTime = (index: number) => (index / rate) * 1000;
 
-	try {
-		for (let now = 0; now < end; now = performance.now() - began) {
-			sendDue(now);
-			await delay(1);
-		}
-		await Promise.all(answers);
-	} finally {
-		agent.destroy();
+	const end = WARM_UP_MS + seconds * 1000;
+	for (let now = 0; now < end; now = elapsed()) {
+		sendDue(now);
+		await delay(TICK_MS);
 	}
-	if (failed === answers.length) throw new Error(`${url} answered none of ${answers.length} requests`);
+	while (answered < sent && elapsed() < end + PATIENCE_MS) await delay(TICK_MS);
+	// What is not answered by now was not.
+	connections.close();
+	while (answered < sent) await delay(TICK_MS);
+	if (failed === sent) throw new Error(`${url} answered none of ${sent} requests`);
 	const milliseconds = (units: number) => units / UNITS;
 	return {
 		p50: milliseconds(latencies.percentile(50)),
@@ -88,18 +86,4 @@ export async function sendAtRate({ url, tokens, body, rate, seconds }: OpenLoad)
 		late: milliseconds(lateness.percentile(99)),
 		failed
 	};
-}
-
-/** @returns whether it was answered with 2xx */
-function ask(url: string, options: RequestOptions, body?: string): Promise<boolean> {
-	return new Promise(resolve => {
-		const sent = request(url, options, res => {
-			res.resume();
-			res.once("error", () => resolve(false));
-			res.once("end", () => resolve(res.statusCode === 200 || res.statusCode === 201));
-		});
-		sent.once("timeout", () => sent.destroy());
-		sent.once("error", () => resolve(false));
-		sent.end(body);
-	});
 }
