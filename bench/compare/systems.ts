@@ -44,8 +44,11 @@ export interface Context {
 const PEERS = join(import.meta.dirname, "../peers");
 const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 100;
-/** The 16 MB of a test server are full within seconds of writing, and then all wait for pages to be written. */
-const REDO_LOG = ["--innodb-log-file-size=512M"];
+/**
+ * The 16 MB of redo log of a test server are full within seconds of writing, and its 128 MB for pages within minutes; then
+ * all wait for pages to be written.
+ */
+const MEMORY = ["--innodb-log-file-size=512M", "--innodb-buffer-pool-size=1G"];
 /** Ours keep their data apart, so that each publishes its own facts. */
 const OURS = ["one", "cached", "mesh"];
 
@@ -68,7 +71,7 @@ export const systems: Record<string, (context: Context) => Promise<System>> = {
 /** Starts MariaDB, NATS and etcd with migrated and filled databases. */
 export async function startServers(): Promise<Servers> {
 	const [mariadb, nats, etcd] = await Promise.all([
-		startMariadb({ args: REDO_LOG }),
+		startMariadb({ args: MEMORY }),
 		startNats({ jetstream: true }),
 		startEtcd()
 	]);

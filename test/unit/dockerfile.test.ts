@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import packageJson from "../../package.json" with { type: "json" };
+import { RUNNER } from "../../scripts/local-mesh.ts";
 
 const text = readFileSync("Dockerfile", "utf8");
 const instructions = text
@@ -47,11 +48,13 @@ describe("The Dockerfile", () => {
 		assert.ok(script && existsSync(script));
 	});
 
-	it("starts moleculer-runner with what npm run node starts it with", () => {
+	it("starts moleculer-runner as a local mesh and the npm scripts do", () => {
 		const [, json] = /^CMD (\[.*\])$/m.exec(text) ?? [];
-		const words: string[] = JSON.parse(json as string);
-		const script = packageJson.scripts.node;
-		assert.ok(script.replaceAll('"', "").endsWith(words.join(" ")), script);
+		assert.deepEqual(JSON.parse(json as string), RUNNER);
+		for (const name of ["start", "dev", "node"] as const) {
+			const script = packageJson.scripts[name].replaceAll('"', "");
+			assert.ok(script.includes(` ${RUNNER.join(" ")}`), script);
+		}
 	});
 
 	it("leaves development packages out, and nothing in it imports one", () => {
