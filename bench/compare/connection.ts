@@ -63,9 +63,9 @@ export class Connections {
 }
 
 /**
- * Carries one request at a time, without the comfort of `node:http`: that takes 0.17 ms of CPU a
- * request here, this takes 0.07, and loader and system share the machine. It reads what the systems that we compare
- * answer, all of which tell the length of a body.
+ * Carries one request at a time, without the comfort of `node:http`: that takes 0.17 ms of CPU a request here, this takes
+ * 0.07, and loader and system share the machine. It reads what the systems that we compare answer, all of which tell the
+ * length of a body.
  */
 class Connection {
 	readonly #socket: Socket;

@@ -4,13 +4,14 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { sendAtRate } from "../../../bench/compare/open-loop.ts";
 
 const BODY = '{"success":true}';
 const OK = `HTTP/1.1 201 Created\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
 const BUSY = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
 const RATE = 100;
+const STALLED = 40;
 
 const folder = mkdtempSync(join(tmpdir(), "notemesh-load-"));
 const tokens = join(folder, "tokens");
@@ -45,7 +46,7 @@ describe("Requests at a constant rate", () => {
 			requests.push(request);
 			for (const piece of [OK.slice(0, 5), OK.slice(5, -3), OK.slice(-3)]) {
 				socket.write(piece);
-				await delay(1);
+				await nextTurn();
 			}
 		}, "{}");
 		assert.equal(latency.failed, 0);
@@ -69,15 +70,15 @@ describe("Requests at a constant rate", () => {
 	});
 
 	it("leave whether those before are answered or not: a server that stops for a while stops for all who come then", async () => {
-		let stalled: Promise<void> | undefined;
-		const { latency } = await load(async (socket, _, number) => {
-			if (number === 1.5 * RATE) stalled = delay(400);
-			await stalled;
-			socket.write(OK);
+		const waiting: Socket[] = [];
+		const { latency } = await load((socket, _, number) => {
+			if (number < 1.5 * RATE || number >= 1.5 * RATE + STALLED) socket.write(OK);
+			else if (waiting.push(socket) === STALLED) for (const each of waiting) each.write(OK);
 		});
 		assert.equal(latency.failed, 0);
-		// 40 of 100 wait, the first of them for 400 ms and each next one for 10 ms less.
-		assert.ok(latency.max >= 390 && latency.p99 >= 370, JSON.stringify(latency));
+		assert.equal(new Set(waiting).size, STALLED, "each on a connection of its own");
+		// The first of them waits until the last has come.
+		assert.ok(latency.max >= ((STALLED - 1) / RATE) * 1000 - 10, JSON.stringify(latency));
 	});
 
 	it("fail as a whole where none is answered", async () => {
