@@ -23,15 +23,20 @@ export interface CoordinatorParts {
 	onError(error: unknown): void;
 }
 
+/** node:timers count in whole milliseconds and may fire up to one early, when the saga is not due yet. */
+const TIMER_STEP_MS = 1;
+
 /** Drives this process's sagas: those it begins, and those that nobody drives. Any number of them may run at once. */
 export class Coordinator {
 	readonly #parts: CoordinatorParts;
 	readonly #drives = new Set<Promise<void>>();
-	#timer: NodeJS.Timeout | undefined;
+	readonly #nudges = new Set<NodeJS.Timeout>();
+	#poll: NodeJS.Timeout | undefined;
 	#taken = 0;
 	/** Whether the last look left due sagas for want of room. */
 	#isBehind = false;
-	#due = Number.POSITIVE_INFINITY;
+	/** Whether a nudge came during the look that is under way, which may have missed what it was for. */
+	#lookAgain = false;
 	#looking: Promise<void> | undefined;
 	#stopped = true;
 
@@ -48,19 +53,21 @@ export class Coordinator {
 	/** Lets drives give their sagas back, those of a look under way too, and waits for them; a drive waits for its call at most. */
 	async stop(): Promise<void> {
 		this.#stopped = true;
-		clearTimeout(this.#timer);
+		clearTimeout(this.#poll);
+		for (const timer of this.#nudges) clearTimeout(timer);
 		this.#parts.engine.stop();
 		await this.#looking;
 		await Promise.all(this.#drives);
 	}
 
-	/** Looks for due sagas no later than in `wait` milliseconds. */
+	/** Looks for due sagas in `wait` milliseconds; a pause that is longer than a poll's is left to the polls. */
 	nudge(wait: number): void {
-		const at = performance.now() + wait;
-		if (this.#stopped || at >= this.#due) return;
-		clearTimeout(this.#timer);
-		this.#due = at;
-		this.#timer = setTimeout(() => this.#look(), wait);
+		if (this.#stopped || wait > this.#parts.options.pollInterval) return;
+		const timer = setTimeout(() => {
+			this.#nudges.delete(timer);
+			this.#look();
+		}, wait + TIMER_STEP_MS);
+		this.#nudges.add(timer);
 	}
 
 	/** Drives a saga that this process owns. Never rejects: what went wrong is told, and somebody takes the saga over. */
@@ -75,19 +82,22 @@ export class Coordinator {
 
 	#look(): void {
 		const { options, onError } = this.#parts;
-		this.#due = Number.POSITIVE_INFINITY;
 		// One look at a time: a slow database must not pile them up.
 		if (this.#looking) {
-			this.nudge(options.pollInterval);
+			this.#lookAgain = true;
 			return;
 		}
+		clearTimeout(this.#poll);
+		this.#lookAgain = false;
 		this.#looking = this.#takeDue()
 			.then(() => {
-				if (this.#isBehind && this.#taken < options.batch) this.nudge(0);
+				if (this.#isBehind && this.#taken < options.batch) this.#lookAgain = true;
 			}, onError)
 			.finally(() => {
 				this.#looking = undefined;
-				this.nudge(options.pollInterval * (0.75 + Math.random() / 2));
+				if (this.#lookAgain) this.nudge(0);
+				else if (!this.#stopped)
+					this.#poll = setTimeout(() => this.#look(), options.pollInterval * (0.75 + Math.random() / 2));
 			});
 	}
 

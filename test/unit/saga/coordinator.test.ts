@@ -7,11 +7,12 @@ import type { SagaState } from "../../../mixins/saga/state.ts";
 const POLL_MS = 1_000;
 
 /** A coordinator over `waiting` due sagas, each its own once `granted`, on a clock that a test moves. */
-function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5, granted = Promise.resolve() } = {}) {
+function coordinated(
+	t: TestContext,
+	{ waiting = 0, batch = 20, random = 0.5, granted = Promise.resolve(), answered = Promise.resolve() } = {}
+) {
 	t.mock.timers.enable({ apis: ["setTimeout"] });
-	t.mock.method(performance, "now", () => clock);
 	t.mock.method(Math, "random", () => random);
-	let clock = 0;
 	const due = Array.from({ length: waiting }, (_, i) => ({ gid: `g${i}`, epoch: 1, late: 0 }));
 	const asked: number[] = [];
 	const driven: string[] = [];
@@ -28,6 +29,7 @@ function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5, gr
 		store: {
 			async due(_definitions, limit) {
 				asked.push(limit);
+				await answered;
 				return due.splice(0, limit);
 			}
 		},
@@ -35,7 +37,6 @@ function coordinated(t: TestContext, { waiting = 0, batch = 20, random = 0.5, gr
 		around: (_saga, drive) => drive()
 	});
 	const pass = async (milliseconds: number) => {
-		clock += milliseconds;
 		t.mock.timers.tick(milliseconds);
 		await turn();
 	};
@@ -55,7 +56,7 @@ describe("R12: a coordinator", () => {
 		it(`looks again ${pause} ms later where chance says ${random}: coordinators that began together drift apart`, async t => {
 			const { coordinator, asked, pass } = coordinated(t, { random });
 			coordinator.start();
-			await pass(0);
+			await pass(1);
 			assert.equal(asked.length, 1, "the first look is at once");
 			await pass(pause - 1);
 			assert.equal(asked.length, 1);
@@ -63,29 +64,54 @@ describe("R12: a coordinator", () => {
 			assert.equal(asked.length, 2);
 		});
 
-	it("looks as soon as a nudge says, and a later nudge puts that off no more", async t => {
+	it("looks when each nudge says, a millisecond later than the timer that may be early, and leaves long pauses to the polls", async t => {
 		const { coordinator, asked, pass } = coordinated(t);
 		coordinator.start();
-		await pass(0);
-		coordinator.nudge(100);
-		coordinator.nudge(400);
-		coordinator.nudge(5_000);
-		await pass(99);
-		assert.equal(asked.length, 1);
 		await pass(1);
+		coordinator.nudge(400);
+		coordinator.nudge(100);
+		coordinator.nudge(POLL_MS + 1);
+		coordinator.nudge(2 ** 31);
+		for (const [wait, looks] of [
+			[100, 1],
+			[1, 2],
+			[299, 2],
+			[1, 3],
+			[POLL_MS - 1, 3],
+			[1, 4]
+		] as const) {
+			await pass(wait);
+			assert.equal(asked.length, looks);
+		}
+	});
+
+	it("looks once more after a look during which it was nudged, however often", async t => {
+		const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+		const { coordinator, asked, pass } = coordinated(t, { answered });
+		coordinator.start();
+		await pass(1);
+		coordinator.nudge(5);
+		coordinator.nudge(7);
+		await pass(10);
+		assert.equal(asked.length, 1, "the first has no answer yet");
+		answer();
+		await pass(0);
+		await pass(1);
+		assert.equal(asked.length, 2);
+		await pass(POLL_MS - 1);
 		assert.equal(asked.length, 2);
 	});
 
 	it("takes as many as it may drive at a time, longest due first, and the next as soon as one has ended", async t => {
 		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 5, batch: 3 });
 		coordinator.start();
-		await pass(0);
+		await pass(1);
 		assert.deepEqual(driven, ["g0", "g1", "g2"]);
 		await pass(2 * POLL_MS);
 		assert.deepEqual(asked, [3], "it has no room, and asks for nothing");
 		ends.shift()?.();
 		await turn();
-		await pass(0);
+		await pass(1);
 		assert.deepEqual(driven, ["g0", "g1", "g2", "g3"]);
 		assert.deepEqual(asked, [3, 1]);
 	});
@@ -93,7 +119,7 @@ describe("R12: a coordinator", () => {
 	it("does not ask again before it is time where the last look had room left", async t => {
 		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 2, batch: 3 });
 		coordinator.start();
-		await pass(0);
+		await pass(1);
 		assert.deepEqual(driven, ["g0", "g1"]);
 		ends.shift()?.();
 		await turn();
@@ -105,7 +131,7 @@ describe("R12: a coordinator", () => {
 		const { promise: granted, resolve: grant } = Promise.withResolvers<void>();
 		const { coordinator, driven, ends, pass } = coordinated(t, { waiting: 2, granted });
 		coordinator.start();
-		await pass(0);
+		await pass(1);
 		let stopped = false;
 		const stop = coordinator.stop().then(() => {
 			stopped = true;
@@ -122,7 +148,7 @@ describe("R12: a coordinator", () => {
 	it("looks no more once it was stopped", async t => {
 		const { coordinator, asked, pass } = coordinated(t);
 		coordinator.start();
-		await pass(0);
+		await pass(1);
 		await coordinator.stop();
 		coordinator.nudge(0);
 		await pass(10 * POLL_MS);
