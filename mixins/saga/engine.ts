@@ -112,9 +112,18 @@ export class SagaEngine {
 		const definition = definitions.find(saga);
 		if (!definition || isFinished(saga)) return;
 
-		const renewal = setInterval(() => store.renew(saga, options.lease).catch(() => {}), options.lease / 3);
+		let renewing = Promise.resolve();
+		const renewal = setInterval(() => {
+			renewing = store.renew(saga, options.lease).catch(() => {});
+		}, options.lease / 3);
 		try {
-			await this.#advance(definition, saga);
+			const wait = await this.#advance(definition, saga);
+			if (wait === undefined) return;
+			clearInterval(renewal);
+			// A renewal that comes to the database after the release would keep the saga for nobody.
+			await renewing;
+			await store.release(saga, wait);
+			tell({ kind: "released", saga, wait });
 		} catch (error) {
 			if (!(error instanceof Fenced)) throw error;
 			tell({ kind: "fenced", saga });
@@ -132,7 +141,8 @@ export class SagaEngine {
 		return { owner: this.#parts.owner, lease: this.#parts.options.lease };
 	}
 
-	async #advance(definition: Saga, saga: SagaState): Promise<void> {
+	/** @returns how long it has to wait, in milliseconds; undefined where it has ended */
+	async #advance(definition: Saga, saga: SagaState): Promise<number | undefined> {
 		const { store, tell } = this.#parts;
 		const remaining = deadlineOf(saga);
 		const running = new Map<string, Promise<void>>();
@@ -157,16 +167,15 @@ export class SagaEngine {
 			} else if (next.op === "finish") {
 				await store.finish(saga, next.status);
 				saga.status = next.status;
-				return tell({ kind: next.status, saga });
+				tell({ kind: next.status, saga });
+				return undefined;
 			} else if (failure) {
 				await store.abort(saga, failure);
 				turnRound(saga, failure);
 				failure = undefined;
 			} else {
 				const waits = next.steps.map(step => stateOf(saga.steps, step).wait);
-				const wait = this.#stopping ? 0 : Math.max(0, Math.min(...waits, remaining()));
-				await store.release(saga, wait);
-				return tell({ kind: "released", saga, wait });
+				return this.#stopping ? 0 : Math.max(0, Math.min(...waits, remaining()));
 			}
 		}
 	}

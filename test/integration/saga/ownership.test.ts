@@ -152,18 +152,42 @@ await onEachDatabase("The rows of sagas", databases => {
 			await sagaDatabase(t, databases),
 			[saga],
 			{ "hotel.book": () => release.promise },
-			{ lease: 150, callTimeout: 100 }
+			{ lease: 600, callTimeout: 500 }
 		);
 		const drive = engine.drive(await begin(saga, "g1"));
 		const first = await store.find("g1");
 		await until("the lease was renewed three times", async () => {
 			const now = await store.find("g1");
-			return Date.parse(now?.nextRunAt ?? "") - Date.parse(first?.nextRunAt ?? "") > 150;
+			return Date.parse(now?.nextRunAt ?? "") - Date.parse(first?.nextRunAt ?? "") > 500;
 		});
 		assert.equal(await engine.claim({ gid: "g1", epoch: 1 }), null);
 		release.resolve();
 		await drive;
 		assert.equal((await store.find("g1"))?.epoch, 1);
+	});
+
+	it("R5: a renewal that is under way when a saga has to wait does not keep it from others for a lease", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { engine, store, begin } = testEngine(
+			database,
+			[saga],
+			{ "hotel.book": () => renewing.promise.then(fails(new Error("down"))) },
+			{ lease: 60_000, callTimeout: 59_000, backoff: { base: 1, cap: 1 } }
+		);
+		const renewing = Promise.withResolvers<void>();
+		const renewed = Promise.withResolvers<void>();
+		const { renew } = store;
+		store.renew = async (...args) => {
+			renewing.resolve();
+			await until("the failure is stored", async () => (await store.find("g1"))?.steps[0]?.attempts === 1);
+			await renew(...args).finally(renewed.resolve);
+		};
+		t.mock.timers.enable({ apis: ["setInterval"] });
+		const drive = engine.drive(await begin(saga, "g1"));
+		t.mock.timers.tick(20_000);
+		await drive;
+		await renewed.promise;
+		await until("it is due", async () => (await store.due([saga], 1)).length === 1);
 	});
 
 	it("R5: a call that may outlast the lease is refused when the engine is made", async t => {
