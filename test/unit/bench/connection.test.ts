@@ -26,7 +26,8 @@ it("A kept connection is used again, but not after four idle seconds: servers cl
 	for (const [time, opened] of [
 		[0, 1],
 		[3_999, 1],
-		[7_999, 2]
+		[7_998, 1],
+		[11_998, 2]
 	] as const) {
 		now = time;
 		assert.equal(await send(), true);

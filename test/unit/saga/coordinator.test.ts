@@ -9,7 +9,14 @@ const POLL_MS = 1_000;
 /** A coordinator over `waiting` due sagas, each its own once `granted`, on a clock that a test moves. */
 function coordinated(
 	t: TestContext,
-	{ waiting = 0, batch = 20, random = 0.5, granted = Promise.resolve(), answered = Promise.resolve() } = {}
+	{
+		waiting = 0,
+		batch = 20,
+		random = 0.5,
+		isTaken = false,
+		granted = Promise.resolve(),
+		answered = Promise.resolve()
+	} = {}
 ) {
 	t.mock.timers.enable({ apis: ["setTimeout"] });
 	t.mock.method(Math, "random", () => random);
@@ -19,7 +26,7 @@ function coordinated(
 	const ends: (() => void)[] = [];
 	const coordinator = new Coordinator({
 		engine: {
-			claim: ({ gid }) => granted.then(() => ({ gid }) as SagaState),
+			claim: ({ gid }) => granted.then(() => (isTaken ? null : ({ gid } as SagaState))),
 			drive({ gid }) {
 				driven.push(gid);
 				return new Promise(resolve => ends.push(resolve));
@@ -116,6 +123,14 @@ describe("R12: a coordinator", () => {
 		assert.deepEqual(asked, [3, 1]);
 	});
 
+	it("asks at once for others where those that it found were taken by somebody else", async t => {
+		const { coordinator, asked, driven, pass } = coordinated(t, { waiting: 5, batch: 3, isTaken: true });
+		coordinator.start();
+		await pass(1);
+		await pass(1);
+		assert.deepEqual([asked, driven], [[3, 3], []]);
+	});
+
 	it("does not ask again before it is time where the last look had room left", async t => {
 		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 2, batch: 3 });
 		coordinator.start();
@@ -129,7 +144,7 @@ describe("R12: a coordinator", () => {
 
 	it("has, when it was stopped, ended the claim that was under way, and given that saga back", async t => {
 		const { promise: granted, resolve: grant } = Promise.withResolvers<void>();
-		const { coordinator, driven, ends, pass } = coordinated(t, { waiting: 2, granted });
+		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 2, granted });
 		coordinator.start();
 		await pass(1);
 		let stopped = false;
@@ -143,12 +158,16 @@ describe("R12: a coordinator", () => {
 		assert.deepEqual([driven, stopped], [["g0"], false], "it claims no second one");
 		ends.shift()?.();
 		await stop;
+		await pass(10 * POLL_MS);
+		assert.deepEqual(driven, ["g0"], "and looks no more");
+		assert.equal(asked.length, 1);
 	});
 
 	it("looks no more once it was stopped", async t => {
 		const { coordinator, asked, pass } = coordinated(t);
 		coordinator.start();
 		await pass(1);
+		coordinator.nudge(5);
 		await coordinator.stop();
 		coordinator.nudge(0);
 		await pass(10 * POLL_MS);
