@@ -4,6 +4,7 @@ import { env } from "../../lib/env.ts";
 import type { Identity, Meta } from "../../lib/identity.ts";
 import { inContext } from "../../lib/observability/current-context.ts";
 import type { Admission, Attempt } from "./admission.ts";
+import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { checkMediaType, readBody } from "./body.ts";
 import { failure, success } from "./envelope.ts";
@@ -69,8 +70,7 @@ export const gatewaySettings = {
 		if (status !== 401) req.attempt?.unjudged();
 		this.refused(req, status, error);
 		if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
-		res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers });
-		res.end(req.method === "HEAD" ? undefined : JSON.stringify(body));
+		answerJson(res, status, JSON.stringify(body), headers);
 	}
 };
 

@@ -2,6 +2,7 @@ import { createServer, IncomingMessage, type RequestListener, type Server, Serve
 import cors from "cors";
 import helmet from "helmet";
 import { newId } from "../../lib/observability/trace-context.ts";
+import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { answerClientError } from "./client-error.ts";
 import { failure } from "./envelope.ts";
@@ -103,7 +104,5 @@ function crossOrigin(
 /** RFC 9112 section 3.2: a request without Host is refused. */
 function refuseWithoutHost(res: ServerResponse): void {
 	const { status, body } = failure(apiError("HOST_MISSING"));
-	const text = JSON.stringify(body);
-	const headers = { "X-Request-ID": newId(), "Content-Length": Buffer.byteLength(text), Connection: "close" };
-	res.writeHead(status, { "Content-Type": "application/json; charset=utf-8", ...headers }).end(text);
+	answerJson(res, status, JSON.stringify(body), { "X-Request-ID": newId(), Connection: "close" });
 }

@@ -1,8 +1,9 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import type { RequestListener, ServerResponse } from "node:http";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { ServiceBroker } from "moleculer";
 import { count, gauge, register } from "../../lib/observability/instruments.ts";
 import { newId } from "../../lib/observability/trace-context.ts";
+import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { failure } from "./envelope.ts";
 import { routes } from "./routes.ts";
@@ -75,7 +76,7 @@ export class Overload {
 		return (req, res) => {
 			const reason = this.#reason();
 			if (reason && !vital.has(req.url ?? "")) {
-				this.#refuse(req, res, reason);
+				this.#refuse(res, reason);
 				return;
 			}
 			this.#inFlight++;
@@ -99,13 +100,9 @@ export class Overload {
 		return this.#isBusy() && this.#inFlight >= this.#limits.whileBusy ? "busy" : undefined;
 	}
 
-	#refuse(req: IncomingMessage, res: ServerResponse, reason: string): void {
+	#refuse(res: ServerResponse, reason: string): void {
 		count(this.#broker, SHED, { reason });
-		res.writeHead(status, {
-			...{ "Content-Type": "application/json; charset=utf-8", "X-Request-ID": newId() },
-			...headers
-		});
-		res.end(req.method === "HEAD" ? undefined : answer);
+		answerJson(res, status, answer, { "X-Request-ID": newId(), ...headers });
 	}
 
 	#sample(): void {

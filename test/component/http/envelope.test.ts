@@ -17,7 +17,7 @@ onBothShapes(app => {
 		user = await client.newUser();
 	});
 
-	describe("X-Request-ID", () => {
+	describe("Every answer", () => {
 		const requests: [method: string, path: string, options?: RequestOptions][] = [
 			["GET", "/ping"],
 			["GET", "/healthz"],
@@ -38,7 +38,7 @@ onBothShapes(app => {
 			["GET", `/${"x".repeat(20_000)}`]
 		];
 
-		it("is on every answer, a new one each time", async () => {
+		it("has an X-Request-ID, a new one each time", async () => {
 			const ids: unknown[] = [];
 			for (const [method, path, options] of [...requests, ...requests]) {
 				const { headers } = await client.send(method, path, options);
@@ -48,6 +48,17 @@ onBothShapes(app => {
 			assert.equal(new Set(ids).size, 2 * requests.length);
 		});
 
+		it("tells the length of its body, which is sent in one piece", async () => {
+			for (const [method, path, options] of requests.filter(([method]) => method !== "HEAD")) {
+				const { headers } = await client.send(method, path, options);
+				const what = `${method} ${path.slice(0, 40)}`;
+				assert.match(String(headers["content-length"]), /^\d+$/, what);
+				assert.equal(headers["transfer-encoding"], undefined, what);
+			}
+		});
+	});
+
+	describe("X-Request-ID", () => {
 		it("is unique among requests of the same moment", async () => {
 			const answers = await Promise.all(Array.from({ length: 100 }, () => client.send("GET", "/ping")));
 			assert.equal(new Set(answers.map(answer => answer.headers["x-request-id"])).size, 100);
