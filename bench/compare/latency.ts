@@ -5,7 +5,8 @@ import { type Round, type Spread, spreadOf } from "./summary.ts";
 /** How often the floor's 99th percentile one of ours may take, at the same load. */
 const GOAL = 2;
 const FLOOR = "floor";
-const OURS = ["one", "mesh"];
+/** In the order in which they are measured: a mesh that was paused has lost its leases. */
+const OURS = ["mesh", "one"];
 /** Where others take more of the machine than this, a pair is measured again, so many times at most. */
 const OTHERS = 0.1;
 const ATTEMPTS = 3;
@@ -43,24 +44,38 @@ export interface LatencyRatio extends Spread {
 	others: number;
 }
 
-/** Sends requests to a system at a rate. */
-export type SendTo = (asked: string, name: string, rate: number) => Promise<Latency>;
+/** What is measured. */
+export interface Measurable {
+	/** Sends requests to a system at a rate. */
+	send(asked: string, name: string, rate: number): Promise<Latency>;
+	/** Pauses all other systems: those that nobody asks take some of the machine, too. */
+	letOnly(names: readonly string[]): void;
+}
 
 /**
  * The 99th percentiles of ours beside the floor's at the same load: half of what saturated the slower of the two in
  * `rounds`, that is half of its median rate. Floor and ours take turns, in the other order in each round.
  */
-export async function compareLatencies(rounds: readonly Round[], send: SendTo): Promise<LatencyRatio[]> {
-	const pairs = pairsOf(rounds);
-	const measured = new Map<Pair, Measured[]>(pairs.map(pair => [pair, []]));
-	// The loader's code is compiled before anything counts.
-	if (pairs[0]) await send(pairs[0].asked, FLOOR, pairs[0].rate);
-	for (const [i] of rounds.entries())
-		for (const pair of pairs) measured.get(pair)?.push(await quietly(() => measure(pair, i % 2 === 0, send)));
-	return Array.from(measured, ([pair, each]) => summary(pair, each));
+export async function compareLatencies(
+	rounds: readonly Round[],
+	{ send, letOnly }: Measurable
+): Promise<LatencyRatio[]> {
+	const ratios: LatencyRatio[] = [];
+	for (const of of OURS) {
+		const pairs = pairsOf(rounds, of);
+		if (!pairs[0]) continue;
+		const measured = new Map<Pair, Measured[]>(pairs.map(pair => [pair, []]));
+		letOnly([FLOOR, of]);
+		// The loader's code is compiled before anything counts.
+		await send(pairs[0].asked, FLOOR, pairs[0].rate);
+		for (const [i] of rounds.entries())
+			for (const pair of pairs) measured.get(pair)?.push(await quietly(() => measure(pair, i % 2 === 0, send)));
+		ratios.push(...Array.from(measured, ([pair, each]) => summary(pair, each)));
+	}
+	return ratios;
 }
 
-async function measure({ asked, of, rate }: Pair, floorFirst: boolean, send: SendTo): Promise<Measured> {
+async function measure({ asked, of, rate }: Pair, floorFirst: boolean, send: Measurable["send"]): Promise<Measured> {
 	const latencies: Record<string, Latency> = {};
 	let others = 0;
 	for (const name of floorFirst ? [FLOOR, of] : [of, FLOOR]) {
@@ -81,14 +96,14 @@ async function quietly(measureOnce: () => Promise<Measured>): Promise<Measured> 
 	return best;
 }
 
-function pairsOf(rounds: readonly Round[]): Pair[] {
-	return Object.entries(rounds[0] ?? {}).flatMap(([asked, systems]) => {
-		const saturating = (name: string) => spreadOf(rounds.map(round => round[asked]?.[name]?.rate ?? 0)).median;
-		return OURS.filter(of => systems[of] && systems[FLOOR]).map(of => ({
-			...{ asked, of },
-			rate: Math.round(Math.min(saturating(of), saturating(FLOOR)) / 2)
-		}));
-	});
+/** One for each kind of request, where both ran. */
+function pairsOf(rounds: readonly Round[], of: string): Pair[] {
+	return Object.entries(rounds[0] ?? {})
+		.filter(([, systems]) => systems[of] && systems[FLOOR])
+		.map(([asked]) => {
+			const saturating = (name: string) => spreadOf(rounds.map(round => round[asked]?.[name]?.rate ?? 0)).median;
+			return { asked, of, rate: Math.round(Math.min(saturating(of), saturating(FLOOR)) / 2) };
+		});
 }
 
 function summary({ asked, of, rate }: Pair, each: readonly Measured[]): LatencyRatio {

@@ -79,11 +79,14 @@ try {
 		console.error(`round ${i + 1} of ${rounds} done`);
 	}
 
-	const latencies = await compareLatencies(options.latency ? results : [], async (asked, name, rate) => {
-		const { url, settled } = running.get(name) as System;
-		const latency = await sendAtRate({ ...requestOf(asked, url), rate, seconds });
-		if (asked !== "GET") await settled();
-		return latency;
+	const latencies = await compareLatencies(options.latency ? results : [], {
+		letOnly,
+		async send(asked, name, rate) {
+			const { url, settled } = running.get(name) as System;
+			const latency = await sendAtRate({ ...requestOf(asked, url), rate, seconds });
+			if (asked !== "GET") await settled();
+			return latency;
+		}
 	});
 
 	const summary = { figures: table(results), ratios: ratios(results), latencies };
@@ -96,6 +99,7 @@ try {
 	if (options.save) await save(report);
 	console.log(JSON.stringify(report));
 } finally {
+	letOnly([...running.keys()]);
 	for (const { processes } of running.values()) await Promise.all(processes.map(process => process.stop()));
 	await servers.stop();
 	rmSync(folder, { recursive: true, force: true });
@@ -106,6 +110,11 @@ function profileArguments(name: string, part: string): string[] {
 	if (!options.profile) return [];
 	const file = `${name}-${part.replace("services/", "")}.cpuprofile`;
 	return ["--cpu-prof", `--cpu-prof-dir=${options.profile}`, `--cpu-prof-name=${file}`];
+}
+
+function letOnly(allowed: readonly string[]): void {
+	for (const [name, { processes }] of running)
+		for (const process of processes) process.signal(allowed.includes(name) ? "SIGCONT" : "SIGSTOP");
 }
 
 /** Adds a run to the kept results; each kind of request may have a run of its own. */
