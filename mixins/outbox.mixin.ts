@@ -45,7 +45,7 @@ interface OutboxService extends Service, OutboxMethods {
 	transaction: RunTransaction;
 }
 
-const RELAY: RelaySettings = { lease: 10_000, poll: 200, batch: 200, gather: 10, pause: 500, watch: 5_000 };
+const RELAY: RelaySettings = { lease: 10_000, poll: 200, batch: 200, load: 800, gather: 25, pause: 500, watch: 5_000 };
 const RETENTION_MS = 7 * 24 * 3_600_000;
 const PRUNED_AT_ONCE = 500;
 const MEASURE_MS = 5_000;

@@ -12,7 +12,9 @@ export interface RelaySettings {
 	poll: number;
 	/** The most rows that are on their way at once. Default 200. */
 	batch: number;
-	/** Under load, how long rows are gathered before the next batch is read: they share its round trips. Default 10. */
+	/** So many rows a second are taken for load. Default 800. */
+	load: number;
+	/** Under load, how long rows are gathered before the next batch is read: they share its round trips. Default 25. */
 	gather: number;
 	/** The pause after a failure. Default 500. */
 	pause: number;
@@ -38,8 +40,8 @@ interface Options {
 	probe?: (point: RelayPoint) => void | Promise<void>;
 }
 
-/** So many rows in a batch are taken for load: they came while the batch before was on its way, some 3 ms. */
-const LOAD = 5;
+/** Fewer rows in a batch are a coincidence, however quickly they came. */
+const FEW = 5;
 
 const nothing = (): Outcome => ({ published: [], refused: [] });
 
@@ -143,6 +145,7 @@ export class Relay {
 			this.#epoch = undefined;
 			return;
 		}
+		const rate = (rows.length * 1000) / (started - this.#renewed);
 		this.#renewed = started;
 		this.#outcome = nothing();
 		for (const { stream, sequence } of rows) this.#see(stream, { sequence });
@@ -150,7 +153,8 @@ export class Relay {
 		await probe?.("read");
 		await this.#publish(rows);
 		await probe?.("published");
-		if (rows.length >= LOAD && rows.length < settings.batch) await this.#sleep(settings.gather);
+		const isLoad = rate >= settings.load && rows.length >= FEW;
+		if (isLoad && rows.length < settings.batch) await this.#sleep(settings.gather);
 	}
 
 	async #publish(rows: OutboxRow[]): Promise<void> {

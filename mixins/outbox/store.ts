@@ -104,9 +104,10 @@ export class OutboxStore {
 
 	/** Whether there is something to publish, or a request to publish again. Takes no lock. */
 	async hasWork(): Promise<boolean> {
-		const rows = await this.#select<{ work: number }>(
+		const rows = await this.#statements.select<{ work: number }>(
 			`SELECT 1 AS work FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL
-			UNION ALL SELECT 1 FROM outbox_relay WHERE republish = 1 LIMIT 1`
+			UNION ALL SELECT 1 FROM outbox_relay WHERE republish = 1 LIMIT 1`,
+			[]
 		);
 		return rows.length > 0;
 	}
@@ -121,27 +122,26 @@ export class OutboxStore {
 	 */
 	async advance({ epoch, lease, outcome, limit, streams }: Step): Promise<OutboxRow[] | null> {
 		return this.#transaction(async transaction => {
-			const renew = (republish: 0 | 1) =>
-				this.#update(
-					`UPDATE outbox_relay SET lease_until = ${this.#now} + :lease, republish = 0
-					WHERE epoch = :epoch AND republish = :republish`,
-					{ epoch, lease, republish },
-					transaction
-				);
-			const republish = (await renew(0)) === 0;
-			if (republish && (await renew(1)) === 0) return null;
+			const { select, write } = this.#statements;
+			const renew = async (republish: 0 | 1) => {
+				const sql = `UPDATE outbox_relay SET lease_until = ${this.#now} + ?, republish = 0 WHERE epoch = ? AND republish = ?`;
+				const { rows } = await write(sql, [lease, epoch, republish], transaction);
+				return rows === 1;
+			};
+			const republish = !(await renew(0));
+			if (republish && !(await renew(1))) return null;
 
 			await this.#settle(outcome, transaction);
 			if (republish)
 				await this.#update("UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL", {}, transaction);
-			const rows = await this.#select<OutboxRow>(
-				`SELECT ${COLUMNS} FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ORDER BY id LIMIT :limit`,
-				{ limit },
+			const rows = await select<OutboxRow>(
+				`SELECT ${COLUMNS} FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ORDER BY id LIMIT ${limit}`,
+				[],
 				transaction
 			);
 			const numbered = await this.#numbered(rows.map(numeric), streams, transaction);
 			const changed = outcome.published.length > 0 ? new Map([...streams, ...numbered.streams]) : numbered.streams;
-			await recordStreams(this.#db, changed.values(), transaction);
+			await recordStreams(this.#statements, changed.values(), transaction);
 			return numbered.rows;
 		});
 	}
@@ -176,12 +176,11 @@ export class OutboxStore {
 	}
 
 	async #settle({ published, refused }: Outcome, transaction: Transaction): Promise<void> {
-		if (published.length > 0)
-			await this.#update(
-				`UPDATE outbox SET published_at = ${this.#now} WHERE id IN (:published)`,
-				{ published },
-				transaction
-			);
+		if (published.length > 0) {
+			const ids = padded(published);
+			const sql = `UPDATE outbox SET published_at = ${this.#now} WHERE id IN (${repeated("?", ids.length)})`;
+			await this.#statements.write(sql, ids, transaction);
+		}
 		for (const { id, error, giveUp } of refused)
 			await this.#update(
 				`UPDATE outbox SET attempts = attempts + 1, last_error = :error, failed_at = ${giveUp ? this.#now : "NULL"}
@@ -205,10 +204,11 @@ export class OutboxStore {
 			streams.set(stream, { ...last, sequence: row.sequence });
 		}
 		if (fresh.length > 0) {
-			const cases = fresh.map(row => `WHEN ${row.id} THEN ${row.sequence}`).join(" ");
-			await this.#update(
-				`UPDATE outbox SET sequence = CASE id ${cases} END WHERE id IN (:ids)`,
-				{ ids: fresh.map(row => row.id) },
+			const changed = padded(fresh);
+			const cases = "WHEN ? THEN ? ".repeat(changed.length);
+			await this.#statements.write(
+				`UPDATE outbox SET sequence = CASE id ${cases}END WHERE id IN (${repeated("?", changed.length)})`,
+				[...changed.flatMap(row => [row.id, row.sequence]), ...changed.map(row => row.id)],
 				transaction
 			);
 		}
@@ -228,4 +228,15 @@ export class OutboxStore {
 			...(transaction && { transaction })
 		}) as unknown as Promise<number>;
 	}
+}
+
+/** As many as the next power of two, by repeating the last: a connection prepares a statement for each number of values. */
+function padded<T>(values: readonly T[]): T[] {
+	const missing = 2 ** Math.ceil(Math.log2(values.length)) - values.length;
+	return [...values, ...Array<T>(missing).fill(values.at(-1) as T)];
+}
+
+/** A list of so many places. */
+function repeated(place: string, times: number): string {
+	return Array(times).fill(place).join(", ");
 }

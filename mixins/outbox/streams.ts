@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import type { Statements } from "../db/prepared.ts";
 
 /** What the relay has seen of a stream. */
 export interface StreamRecord {
@@ -12,22 +13,22 @@ export interface StreamRecord {
 
 /** Remembers how far streams were, so that a stream that lost messages can be told, and the numbers given. */
 export async function recordStreams(
-	db: Sequelize,
+	{ write }: Statements,
 	records: Iterable<StreamRecord>,
 	transaction: Transaction
 ): Promise<void> {
-	for (const record of records) {
-		const replacements = { ...record };
-		const known = await db.query(
-			`UPDATE outbox_streams SET created = :created, last_seq = :lastSeq, last_sequence = :sequence
-			WHERE stream = :stream`,
-			{ replacements, type: QueryTypes.BULKUPDATE, transaction }
+	for (const { stream, created, lastSeq, sequence } of records) {
+		const values = [created, lastSeq, sequence, stream];
+		const { rows } = await write(
+			"UPDATE outbox_streams SET created = ?, last_seq = ?, last_sequence = ? WHERE stream = ?",
+			values,
+			transaction
 		);
-		if ((known as unknown as number) === 0)
-			await db.query(
-				`INSERT INTO outbox_streams (stream, created, last_seq, last_sequence)
-				VALUES (:stream, :created, :lastSeq, :sequence)`,
-				{ replacements, transaction }
+		if (rows === 0)
+			await write(
+				"INSERT INTO outbox_streams (created, last_seq, last_sequence, stream) VALUES (?, ?, ?, ?)",
+				values,
+				transaction
 			);
 	}
 }

@@ -7,20 +7,30 @@ export interface Plan {
 	steps: string[];
 }
 
-/** The plans of the statements that a function sends, of those whose text matches (EXPLAIN). */
+/**
+ * The plans of the statements that a function sends, of those whose text matches (EXPLAIN). Of the prepared ones
+ * (mixins/db/prepared.ts) only such as have no values.
+ */
 export async function plansOf(
 	t: TestContext,
 	db: Sequelize,
 	matching: RegExp,
 	work: () => Promise<unknown>
 ): Promise<Plan[]> {
-	const { mock } = t.mock.method(db, "query");
+	const { mock: queries } = t.mock.method(db, "query");
+	const log: string[] = [];
+	const { options } = db as unknown as { options: { logging: unknown } };
+	const { logging } = options;
+	options.logging = (text: string) => log.push(text);
 	await work();
-	mock.restore();
+	options.logging = logging;
+	queries.restore();
+
+	const sent = queries.calls.map(call => call.arguments as unknown as [sql: string, QueryOptions]);
+	const prepared = log.filter(text => !text.startsWith("Executing ")).map((sql): [string, QueryOptions] => [sql, {}]);
 	const explain = db.getDialect() === "sqlite" ? "EXPLAIN QUERY PLAN" : "EXPLAIN";
 	const plans: Plan[] = [];
-	for (const { arguments: sent } of mock.calls) {
-		const [sql, { replacements, bind }] = sent as unknown as [string, QueryOptions];
+	for (const [sql, { replacements, bind }] of [...sent, ...prepared]) {
 		if (!matching.test(sql)) continue;
 		const values = { ...(replacements && { replacements }), ...(bind && { bind }) };
 		const steps = await db.query(`${explain} ${sql}`, { ...values, type: QueryTypes.SELECT });

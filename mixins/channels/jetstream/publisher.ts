@@ -91,9 +91,10 @@ export class StreamPublisher {
 	}
 
 	#timedOut(): void {
-		this.#giveUp(NatsError.errorForCode(ErrorCode.Timeout), performance.now());
+		const now = performance.now();
+		this.#giveUp(NatsError.errorForCode(ErrorCode.Timeout), now);
 		const [next] = Object.values(this.#waiting);
-		this.#timer = next && this.#lookAfter(next.until - performance.now());
+		this.#timer = next && this.#lookAfter(next.until - now);
 	}
 
 	/** It is the connection that keeps the process running. */
