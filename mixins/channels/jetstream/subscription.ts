@@ -72,9 +72,13 @@ export class JetStreamSubscription implements Subscription {
 		if (num_ack_pending > 0) await this.#pullOneByOne(consumer, delivered.stream_seq);
 		if (this.#stopping) return;
 
+		const { concurrency, together } = settled(definition);
+		// What waits here for a free handler is not said to be worked on: it must be little.
+		const most = Math.max(concurrency, together);
 		const messages = await consumer.consume({
-			// What waits here for a free handler is not said to be worked on: it must be little.
-			max_messages: Math.max(settled(definition).concurrency, settled(definition).together),
+			max_messages: most,
+			// The client would ask again after each quarter: twice for each batch that is handled.
+			threshold_messages: Math.max(1, Math.floor(most / 4)),
 			idle_heartbeat: 2_000,
 			expires: 20_000
 		});
