@@ -2,6 +2,7 @@
 const PACKAGES = {
 	"nats-server": { debian: "nats-server", homebrew: "nats-server" },
 	etcd: { debian: "etcd-server", homebrew: "etcd" },
+	etcdctl: { debian: "etcd-client", homebrew: "etcd" },
 	mariadbd: { debian: "mariadb-server-core", homebrew: "mariadb" },
 	"redis-server": { debian: "redis-server", homebrew: "redis" },
 	prometheus: { debian: "prometheus", homebrew: "prometheus" },

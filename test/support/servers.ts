@@ -9,6 +9,7 @@ const INSTALL_SCRIPT = join(import.meta.dirname, "../../scripts/servers/install-
 const COMMANDS = {
 	nats: "nats-server",
 	etcd: "etcd",
+	etcdctl: "etcdctl",
 	mariadb: "mariadbd",
 	redis: "redis-server",
 	prometheus: "prometheus",

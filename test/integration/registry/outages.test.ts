@@ -74,7 +74,7 @@ async function cluster(context: TestContext, ...ids: string[]) {
 	};
 }
 
-const { skip } = await requireServers("nats", "etcd");
+const { skip } = await requireServers("nats", "etcd", "etcdctl");
 
 // Each test has its own servers, and mostly waits.
 describe("An etcd outage", { skip, concurrency: true }, () => {
