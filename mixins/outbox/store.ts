@@ -178,7 +178,7 @@ export class OutboxStore {
 	async #settle({ published, refused }: Outcome, transaction: Transaction): Promise<void> {
 		if (published.length > 0) {
 			const ids = padded(published);
-			const sql = `UPDATE outbox SET published_at = ${this.#now} WHERE id IN (${repeated("?", ids.length)})`;
+			const sql = `UPDATE outbox SET published_at = ${this.#now} WHERE id IN (${places(ids.length)})`;
 			await this.#statements.write(sql, ids, transaction);
 		}
 		for (const { id, error, giveUp } of refused)
@@ -207,7 +207,7 @@ export class OutboxStore {
 			const changed = padded(fresh);
 			const cases = "WHEN ? THEN ? ".repeat(changed.length);
 			await this.#statements.write(
-				`UPDATE outbox SET sequence = CASE id ${cases}END WHERE id IN (${repeated("?", changed.length)})`,
+				`UPDATE outbox SET sequence = CASE id ${cases}END WHERE id IN (${places(changed.length)})`,
 				[...changed.flatMap(row => [row.id, row.sequence]), ...changed.map(row => row.id)],
 				transaction
 			);
@@ -236,7 +236,7 @@ function padded<T>(values: readonly T[]): T[] {
 	return [...values, ...Array<T>(missing).fill(values.at(-1) as T)];
 }
 
-/** A list of so many places. */
-function repeated(place: string, times: number): string {
-	return Array(times).fill(place).join(", ");
+/** Places for so many values. */
+function places(count: number): string {
+	return Array(count).fill("?").join(", ");
 }

@@ -1,11 +1,11 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 
 /**
  * Sends a JSON text with its length, which spares the chunks that Node would make of it; the answer to HEAD has no body.
  * @param headers others than those of the content
  */
 export function answerJson(
-	res: ServerResponse<IncomingMessage>,
+	res: ServerResponse,
 	status: number,
 	text: string,
 	headers: Readonly<Record<string, string>>
