@@ -13,6 +13,16 @@ export interface Variable<T> {
 
 export const string = (fallback: string, about: string): Variable<string> => ({ parse: raw => raw, fallback, about });
 
+/** What may be a part of the names of keys, subjects and streams. */
+export const word = (about: string): Variable<string> => ({
+	parse: raw => {
+		if (!/^[\w-]{1,32}$/.test(raw)) throw new Error("must be at most 32 letters, digits, - and _");
+		return raw;
+	},
+	fallback: "",
+	about
+});
+
 export const list = (about: string): Variable<string[]> => ({ parse: splitList, fallback: [], about });
 
 export const integer = (fallback: number, min: number, max: number, about: string): Variable<number> => ({

@@ -14,7 +14,8 @@ import {
 	signingKeys,
 	string,
 	url,
-	type Variable
+	type Variable,
+	word
 } from "./env-rules.ts";
 
 export const variables = {
@@ -28,7 +29,7 @@ export const variables = {
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
 	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
 	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
-	MESH_NAME: string("", "Separates meshes that share one NATS and one etcd"),
+	MESH_NAME: word("Separates meshes that share one NATS and one etcd: begins their keys, subjects and streams"),
 	SERVICEDIR: string(
 		"services",
 		"Folder of the services that this process runs, e.g. `services/note` (moleculer-runner reads it too)"

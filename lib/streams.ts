@@ -21,7 +21,13 @@ export const consumers = [
 ] as const;
 
 /** What every service passes to its channels: where the streams are, and which there are. */
-export const platform = { url: () => channelsUrl(env()), nats: () => natsOptions(env()), streams, consumers };
+export const platform = {
+	url: () => channelsUrl(env()),
+	nats: () => natsOptions(env()),
+	mesh: () => env().MESH_NAME,
+	streams,
+	consumers
+};
 
 /** The stream and subject of audit records. */
 export const AUDIT = { stream: "AUDIT", subject: "audit.recorded" } as const;

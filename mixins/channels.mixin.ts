@@ -1,5 +1,6 @@
 import type { Context, Service, ServiceSchema } from "moleculer";
 import type { ConnectionOptions } from "nats";
+import { apart } from "./channels/apart.ts";
 import { DeadLetters } from "./channels/dead-letters.ts";
 import { acquireTransport, type SharedTransport } from "./channels/hub.ts";
 import { registerMetrics } from "./channels/metrics.ts";
@@ -22,6 +23,8 @@ export interface ChannelsOptions {
 	url: () => string;
 	/** How to reach that NATS, instead of what the URL says: TLS files, credentials. */
 	nats?: () => ConnectionOptions;
+	/** The name of the mesh, where several share that place: its streams begin with it. Called at start. */
+	mesh?: () => string;
 	/** All streams of the platform. */
 	streams: readonly StreamDefinition[];
 	/** All consumers of the platform. */
@@ -85,7 +88,8 @@ export class Channels {
 		const { stream, prefix } = options.deadLetters ?? { stream: "DEAD", prefix: "dead" };
 		this.#options = options;
 		this.#shared = acquireTransport(options.url(), log, options.nats);
-		this.transport = this.#shared.transport;
+		const mesh = options.mesh?.() ?? "";
+		this.transport = mesh === "" ? this.#shared.transport : apart(this.#shared.transport, mesh);
 		this.deadLetters = new DeadLetters(this, stream, prefix);
 		// A server that comes back may have lost what it was told.
 		this.transport.onReconnect(() => this.#declared.clear());
