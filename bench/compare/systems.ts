@@ -68,14 +68,17 @@ export const systems: Record<string, (context: Context) => Promise<System>> = {
 	mesh: context => notemesh(context, "mesh", MESH, { CACHE: "off" })
 };
 
-/** Starts MariaDB, NATS and etcd with migrated and filled databases. */
-export async function startServers(): Promise<Servers> {
+/**
+ * Starts MariaDB, NATS and etcd with migrated and filled databases.
+ * @param names whose databases; the peers' are copied from the first one's
+ */
+export async function startServers(names: readonly string[] = OURS): Promise<Servers> {
 	const [mariadb, nats, etcd] = await Promise.all([
 		startMariadb({ args: MEMORY }),
 		startNats({ jetstream: true }),
 		startEtcd()
 	]);
-	for (const name of OURS) {
+	for (const name of names) {
 		const migration = spawnNode({
 			args: ["scripts/migrate.ts", "up"],
 			env: { DATABASE_URL: databases(mariadb, name) }
@@ -83,7 +86,7 @@ export async function startServers(): Promise<Servers> {
 		if ((await migration.exited).code !== 0) throw new Error(migration.output);
 		await seed(mariadb, name);
 	}
-	const peersUrl = await copyForPeers(mariadb, "one");
+	const peersUrl = await copyForPeers(mariadb, names[0] as string);
 	const all = [nats, etcd, mariadb];
 	return {
 		mariadb,
@@ -114,7 +117,7 @@ async function peer({ servers, nodeArgs }: Context, parts: Record<string, Record
 
 /**
  * Starts nodes of ours and waits until their gateway is ready.
- * @param name whose databases they use: `one`, `cached` or `mesh`
+ * @param name whose databases they use: one of those that `startServers` was told
  * @param folders each with the services of a node; a single one is embedded
  */
 export async function notemesh(

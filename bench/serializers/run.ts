@@ -34,14 +34,16 @@ interface Row {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "notemesh-serializers-"));
-const servers = await startServers();
+// Each has databases of its own, or one mesh's relay would publish for all.
+const servers = await startServers(SERIALIZERS.map(databaseOf));
 const running = new Map<string, System>();
 try {
 	const tokens = await writeTokens(folder);
 	const runner = RUNNER.map(word => (word === "moleculer.config.ts" ? join(HERE, word) : word));
 	for (const name of SERIALIZERS) {
 		const env = { CACHE: "off", MESH_NAME: meshOf(name), SERIALIZER: name, NODE_PATH };
-		running.set(name, await notemesh({ servers, folder, nodeArgs: () => [], runner }, "mesh", MESH, env));
+		const system = await notemesh({ servers, folder, nodeArgs: () => [], runner }, databaseOf(name), MESH, env);
+		running.set(name, system);
 	}
 	const packets = join(folder, "packets.json");
 	await writeFile(
@@ -82,6 +84,10 @@ try {
 	for (const { processes } of running.values()) await Promise.all(processes.map(process => process.stop()));
 	await servers.stop();
 	rmSync(folder, { recursive: true, force: true });
+}
+
+function databaseOf(serializer: string): string {
+	return serializer.toLowerCase();
 }
 
 /** Nodes that understand each other. */

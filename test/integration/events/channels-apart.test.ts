@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { it } from "node:test";
-import { consumer, fact, onEachStreamPlace, run } from "../../support/channels.ts";
+import { describe, it } from "node:test";
+import { connect } from "nats";
+import { RUNNER } from "../../../scripts/local-mesh.ts";
+import { temporaryFolder } from "../../../scripts/servers/leftovers.ts";
+import { consumer, fact, jetStream, onEachStreamPlace, run } from "../../support/channels.ts";
+import { spawnNode } from "../../support/processes.ts";
+import { requireServers } from "../../support/servers.ts";
 import { until } from "../../support/until.ts";
 
 await onEachStreamPlace("Channels of several meshes in one place", place => {
@@ -56,5 +61,26 @@ await onEachStreamPlace("Channels of several meshes in one place", place => {
 			(await letters()).map(each => each.length),
 			[1, 0, 1]
 		);
+	});
+});
+
+describe("The streams of a node with a MESH_NAME", await requireServers("nats"), () => {
+	const place = jetStream();
+
+	it("are its mesh's own", async () => {
+		const NATS_URL = await place.create();
+		const env = { NATS_URL, MESH_NAME: "blue", SERVICEDIR: "services/audit", DATA_DIR: temporaryFolder("blue") };
+		await using node = spawnNode({ args: RUNNER, env });
+		await node.waitForLine(/started successfully/);
+		const connection = await connect({ servers: NATS_URL });
+		const manager = await connection.jetstreamManager();
+		await until("its consumer", () =>
+			manager.consumers.info("blue-AUDIT", "audit-log").then(
+				() => true,
+				() => false
+			)
+		);
+		assert.deepEqual(await manager.streams.names().next(), ["blue-AUDIT"]);
+		await connection.close();
 	});
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { it, type TestContext } from "node:test";
+import { it } from "node:test";
 import { ChannelError } from "../../../mixins/channels/transport.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
 import { nowOf } from "../../../mixins/outbox/clock.ts";
@@ -125,33 +125,6 @@ await onEachDatabase("The outbox", databases => {
 		await until("all marked", async () => (await writer.outbox.backlog()).pending === 0);
 		assert.deepEqual(stream.numbers, upTo(20));
 		assert.ok(crashes > 3);
-	});
-
-	/** Publishes five rows at once, and 15 one after the other. @returns in how many batches */
-	async function batches(t: TestContext, relay: { load: number; gather: number }): Promise<number> {
-		const stream = new FakeStream();
-		let reads = 0;
-		const probe = (point: string) => {
-			if (point === "read") reads++;
-		};
-		const writer = await startWriter(t, await create(), { publisher: () => stream, probe, relay });
-		await writer.transaction(async transaction => {
-			for (const n of upTo(5))
-				await writer.outbox.add(transaction, { stream: "FACTS", subject: "fact.counted", payload: { n } });
-		});
-		await until("the first batch", () => stream.numbers.length === 5);
-		for (let n = 6; n <= 20; n++) await writer.write([n]);
-		await until("all published", () => stream.numbers.length === 20);
-		return reads;
-	}
-
-	it("under load, rows are gathered for the next batch", async t => {
-		const reads = await batches(t, { load: 0, gather: 500 });
-		assert.ok(reads < 6, `${reads} batches for 16 transactions`);
-	});
-
-	it("as long as fewer come than are taken for load, nothing waits for others", async t => {
-		await batches(t, { load: Number.POSITIVE_INFINITY, gather: 3_600_000 });
 	});
 
 	it("one relay works, another takes over when its lease is over, and the first can not write any more", async t => {
