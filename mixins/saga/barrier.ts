@@ -20,6 +20,10 @@ export function branchOf({ meta }: Pick<BranchContext, "meta">): Branch {
 	return saga;
 }
 
+const DAY_MS = 24 * 3_600_000;
+/** How long barrier rows are kept where nothing else was said. */
+export const BARRIER_RETENTION_MS = 14 * DAY_MS;
+
 interface Row {
 	origin: string;
 	result: string | null;
@@ -40,26 +44,33 @@ interface Row {
  * @param ctx the participant's context; the saga travels in its meta
  * @param transaction of the business rows. The caller runs it again after a deadlock, as duplicates do deadlock
  * @param work what to do once; what it returns must be JSON
- * @param site names this call site, where one action has several barriers. Never rename it
+ * @param options.site names this call site, where one action has several barriers. Never rename it
+ * @param options.retention how long rows are kept, in milliseconds
  * @returns what `work` returned, the first time or now; undefined where a compensation had nothing to do
- * @throws SAGA_FAILURE for an action that was taken back before it came, or without a saga
+ * @throws SAGA_FAILURE for an action that was taken back before it came, or without a saga. Any other error, until an
+ * operator decides, where the saga is so old that its rows may be gone: what is known of it could be done or undone twice
  */
 export async function barrier<T>(
 	ctx: BranchContext,
 	transaction: Transaction,
 	work: () => Promise<T>,
-	{ site = "" } = {}
+	{ site = "", retention = BARRIER_RETENTION_MS } = {}
 ): Promise<T | undefined> {
-	const { gid, step, op } = branchOf(ctx);
+	const { gid, step, op, age = 0 } = branchOf(ctx);
 	const table = barrierTable(transaction);
 	const key = { gid, step, site };
+	const insert = async (of: Branch["op"]) => {
+		const isNew = await table.insert({ ...key, op: of }, op);
+		if (isNew && age > retention - DAY_MS) throw new Error(`Saga ${gid} is too old: its barrier rows may be gone`);
+		return isNew;
+	};
 
-	if (op === "compensate" && (await table.insert({ ...key, op: "action" }, "compensate"))) {
-		await table.insert({ ...key, op }, op);
+	if (op === "compensate" && (await insert("action"))) {
+		await insert(op);
 		countBarrier(ctx.broker, "null");
 		return undefined;
 	}
-	if (await table.insert({ ...key, op }, op)) {
+	if (await insert(op)) {
 		const result = await work();
 		if (result !== undefined && result !== null) await table.remember({ ...key, op }, result);
 		return result;

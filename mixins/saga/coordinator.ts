@@ -1,7 +1,7 @@
 import type { Saga } from "./definition.ts";
 import type { SagaEngine } from "./engine.ts";
 import type { SagaState } from "./state.ts";
-import type { SagaStore } from "./store.ts";
+import type { Due, SagaStore } from "./store.ts";
 
 /** Settings of the coordinator. */
 export interface CoordinatorOptions {
@@ -13,7 +13,7 @@ export interface CoordinatorOptions {
 
 export interface CoordinatorParts {
 	engine: Pick<SagaEngine, "claim" | "drive" | "stop">;
-	store: Pick<SagaStore, "due">;
+	store: Pick<SagaStore, "due" | "setAside">;
 	definitions: readonly Saga[];
 	options: CoordinatorOptions;
 	/** Wraps each drive; a place for a span. */
@@ -23,6 +23,8 @@ export interface CoordinatorParts {
 	onError(error: unknown): void;
 }
 
+/** How long a saga is left alone that could not be taken. */
+const SET_ASIDE_MS = 60_000;
 /** node:timers count in whole milliseconds and may fire up to one early, when the saga is not due yet. */
 const TIMER_STEP_MS = 1;
 
@@ -32,7 +34,8 @@ export class Coordinator {
 	readonly #drives = new Set<Promise<void>>();
 	readonly #nudges = new Set<NodeJS.Timeout>();
 	#poll: NodeJS.Timeout | undefined;
-	#taken = 0;
+	/** Due sagas that this process is taking or driving. */
+	readonly #taken = new Set<string>();
 	/** Whether the last look left due sagas for want of room. */
 	#isBehind = false;
 	/** Whether a nudge came during the look that is under way, which may have missed what it was for. */
@@ -91,7 +94,7 @@ export class Coordinator {
 		this.#lookAgain = false;
 		this.#looking = this.#takeDue()
 			.then(() => {
-				if (this.#isBehind && this.#taken < options.batch) this.#lookAgain = true;
+				if (this.#isBehind && this.#taken.size < options.batch) this.#lookAgain = true;
 			}, onError)
 			.finally(() => {
 				this.#looking = undefined;
@@ -102,21 +105,35 @@ export class Coordinator {
 	}
 
 	async #takeDue(): Promise<void> {
-		const { engine, store, definitions, options, onLate } = this.#parts;
-		const room = options.batch - this.#taken;
+		const { store, definitions, options } = this.#parts;
+		const room = options.batch - this.#taken.size;
 		if (room <= 0) return;
-		const due = await store.due(definitions, room);
+		const due = await store.due(definitions, room, [...this.#taken]);
 		this.#isBehind = due.length === room;
-		for (const { gid, epoch, late } of due) {
-			if (this.#stopped) return;
-			const saga = await engine.claim({ gid, epoch });
-			if (!saga) continue;
-			onLate(Number(late));
-			this.#taken++;
-			this.drive(saga).finally(() => {
-				this.#taken--;
-				if (this.#isBehind) this.nudge(0);
-			});
+		if (this.#stopped) return;
+		for (const saga of due) {
+			this.#taken.add(saga.gid);
+			// None waits for another: somebody may have locked one's row.
+			const drive = this.#take(saga).finally(() => this.#drives.delete(drive));
+			this.#drives.add(drive);
+		}
+	}
+
+	/** Never rejects. What can not be taken comes back after a while, or it would be the first of the due ones for ever. */
+	async #take(due: Due): Promise<void> {
+		const { engine, store, onLate, onError } = this.#parts;
+		try {
+			const saga = await engine.claim(due);
+			if (saga) {
+				onLate(due.late);
+				await this.drive(saga);
+			}
+			this.#taken.delete(due.gid);
+			if (this.#isBehind) this.nudge(0);
+		} catch (error) {
+			onError(new Error(`Saga ${due.gid} could not be taken`, { cause: error }));
+			await store.setAside(due, SET_ASIDE_MS).catch(onError);
+			this.#taken.delete(due.gid);
 		}
 	}
 }

@@ -2,15 +2,17 @@ import { type Backoff, pause } from "./backoff.ts";
 import type { Definitions, Saga, Step } from "./definition.ts";
 import { Fenced, reasonOf, refusals, verdictOf } from "./errors.ts";
 import { plan, stateOf } from "./plan.ts";
-import { deadlineOf, exhausted, hashOf, paramsOf, timedOut, turnRound } from "./progress.ts";
+import { deadlineOf, exhausted, hashOf, limitWaits, paramsOf, timedOut, turnRound } from "./progress.ts";
 import { isFinished, type Reason, type SagaState } from "./state.ts";
-import type { Claimer, NewSaga, SagaStore } from "./store.ts";
+import type { Claimer, Due, NewSaga, SagaStore } from "./store.ts";
 
 /** Which call a participant gets; it travels in `ctx.meta.saga`. */
 export interface Branch {
 	gid: string;
 	step: string;
 	op: "action" | "compensate";
+	/** How long ago the saga was begun, in milliseconds, by its own database's clock. */
+	age: number;
 }
 
 /** Sends a call to a participant. `timeout` in milliseconds. */
@@ -99,8 +101,8 @@ export class SagaEngine {
 	}
 
 	/** Takes a saga over that nobody drives. @returns null where somebody else was faster */
-	claim({ gid, epoch }: { gid: string; epoch: number }): Promise<SagaState | null> {
-		return this.#parts.store.claim(gid, epoch, this.#claimer);
+	claim({ gid, epoch, isAbandoned }: Pick<Due, "gid" | "epoch"> & Partial<Due>): Promise<SagaState | null> {
+		return this.#parts.store.claim(gid, epoch, this.#claimer, isAbandoned ? { kind: "claimed" } : undefined);
 	}
 
 	/**
@@ -111,6 +113,7 @@ export class SagaEngine {
 		const { store, definitions, tell, options } = this.#parts;
 		const definition = definitions.find(saga);
 		if (!definition || isFinished(saga)) return;
+		limitWaits(saga, definition, Math.max(options.backoff.cap, options.ongoingDelay));
 
 		let renewing = Promise.resolve();
 		const renewal = setInterval(() => {
@@ -184,7 +187,7 @@ export class SagaEngine {
 	async #attempt(saga: SagaState, step: Step, op: Branch["op"]): Promise<Reason | undefined> {
 		const { store, call, options, tell } = this.#parts;
 		const state = stateOf(saga.steps, step);
-		const branch = { gid: saga.gid, step: step.name, op };
+		const branch = { gid: saga.gid, step: step.name, op, age: saga.age };
 		const begin = performance.now();
 		let result: unknown = null;
 		try {

@@ -21,6 +21,9 @@ export interface Standing {
 	oldest: number;
 }
 
+/** A step of the database's clock that is smaller than this is waited for. */
+const CLOCK_STEP_MS = 60_000;
+const RIGHTED_AT_ONCE = 500;
 const UNFINISHED = "status IN ('submitted', 'aborting')";
 
 export type OperatorStore = ReturnType<typeof operatorStore>;
@@ -28,6 +31,7 @@ export type OperatorStore = ReturnType<typeof operatorStore>;
 /** What an operator, the metrics and the retention job do to the saga tables. Writes go through the same fence. */
 export function operatorStore({ db, transaction: inTransaction }: Database) {
 	const { clock, change, fenced, touch, note } = fence({ db });
+	const isOfTheFuture = `updated_at > ${clock.after(String(CLOCK_STEP_MS))}`;
 
 	return {
 		events: (gid: string): Promise<SagaEvent[]> => readEvents(db, gid),
@@ -84,6 +88,23 @@ export function operatorStore({ db, transaction: inTransaction }: Database) {
 				AND next_run_at <= ${clock.after("$before")} AND NOT (${mine.join(" OR ") || "1 = 0"})`,
 				{ before: -overdue }
 			);
+		},
+
+		/**
+		 * Makes sagas due that were stored in what is the future now: the database's clock was set back, and they would wait for
+		 * as long. Who takes one from an owner that is still there fences that one out, as ever.
+		 */
+		async bringBack(): Promise<void> {
+			const rows = await db.query<{ gid: string }>(
+				`SELECT gid FROM saga WHERE ${UNFINISHED} AND ${isOfTheFuture} LIMIT ${RIGHTED_AT_ONCE}`,
+				{ type: QueryTypes.SELECT }
+			);
+			for (const { gid } of rows)
+				await change(
+					`UPDATE saga SET next_run_at = ${clock.now}, lease_until = ${clock.now}, updated_at = ${clock.now}
+					WHERE gid = $gid AND ${isOfTheFuture}`,
+					{ gid }
+				);
 		},
 
 		async standing(): Promise<Standing> {

@@ -1,6 +1,6 @@
 import type { ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
-import { type BranchContext, barrier, purgeBarriers } from "./barrier.ts";
+import { BARRIER_RETENTION_MS, type BranchContext, barrier, purgeBarriers } from "./barrier.ts";
 import type { Database } from "./database.ts";
 import { Housekeeping, purgeAll } from "./housekeeping.ts";
 import { innermost } from "./lifecycle.ts";
@@ -10,7 +10,10 @@ const HOUR = 3_600_000;
 
 /** Options of the mixin; times in milliseconds. */
 export interface ParticipantOptions {
-	/** How long barrier rows are kept: longer than any saga and any message of it may live. Default 14 days, at least 7. */
+	/**
+	 * How long barrier rows are kept: longer than any saga and any message of it may live. A branch of a saga that is a day
+	 * short of it is no longer done. Default 14 days, at least 7.
+	 */
 	retention?: number;
 	/** Between two runs of the retention job. Default an hour. */
 	retentionInterval?: number;
@@ -29,12 +32,12 @@ const WEEK = 7 * 24 * HOUR;
  * needs `db` and `transaction`, see `Database`, when its other mixins have started.
  */
 export function ParticipantMixin(options: ParticipantOptions = {}): Partial<ServiceSchema> {
-	const { retention = 2 * WEEK, retentionInterval = HOUR } = options;
+	const { retention = BARRIER_RETENTION_MS, retentionInterval = HOUR } = options;
 	if (retention < WEEK) throw new Error("Barrier rows must be kept for 7 days at least");
 	return {
 		methods: {
 			branch<T>(this: Database, ctx: BranchContext, work: (transaction: Transaction) => Promise<T>) {
-				return this.transaction(transaction => barrier(ctx, transaction, () => work(transaction)));
+				return this.transaction(transaction => barrier(ctx, transaction, () => work(transaction), { retention }));
 			}
 		},
 

@@ -25,6 +25,16 @@ export function paramsOf(saga: SagaState, step: Step): object {
 	return step.params ? step.params({ gid, payload, results: resultsOf(saga) } as never) : payload;
 }
 
+/**
+ * Takes what a saga still waits for to be no more than it can have been: its database's clock may have been set back
+ * since it was stored.
+ * @param longest pause of a step, in milliseconds
+ */
+export function limitWaits(saga: SagaState, { timeout }: Saga, longest: number): void {
+	for (const step of saga.steps) step.wait = Math.min(step.wait, longest);
+	if (saga.remaining !== null && timeout !== undefined) saga.remaining = Math.min(saga.remaining, timeout);
+}
+
 /** Milliseconds left until the saga is rolled back. Counts down from what the database said when the row was read, so that no two clocks are compared. */
 export function deadlineOf(saga: SagaState): () => number {
 	const { remaining } = saga;

@@ -17,6 +17,7 @@ interface SagaRow {
 	needs_attention: number;
 	traceparent: string | null;
 	remaining: number | string | null;
+	age: number | string;
 	created_at: Time;
 	updated_at: Time;
 	next_run_at: Time;
@@ -67,7 +68,7 @@ export interface Selection {
 export async function readSagas(db: Sequelize, clock: Clock, { where, bind = {}, tail = "", transaction }: Selection) {
 	const options = { type: QueryTypes.SELECT, ...(transaction && { transaction }) } as const;
 	const rows = await db.query<SagaRow>(
-		`SELECT saga.*, ${clock.until("deadline")} AS remaining FROM saga WHERE ${where} ${tail}`,
+		`SELECT saga.*, ${clock.until("deadline")} AS remaining, -${clock.until("created_at")} AS age FROM saga WHERE ${where} ${tail}`,
 		{ ...options, bind }
 	);
 	if (rows.length === 0) return [];
@@ -102,6 +103,7 @@ function sagaOf(row: SagaRow, steps: StepState[]): SagaState {
 		reason: parsed<Reason>(row.reason),
 		needsAttention: row.needs_attention === 1,
 		traceparent: row.traceparent,
+		age: Number(row.age),
 		remaining: row.remaining === null ? null : Number(row.remaining),
 		createdAt: isoTime(row.created_at),
 		updatedAt: isoTime(row.updated_at),

@@ -20,18 +20,18 @@ const DAY = 24 * 60 * MINUTE;
 
 /** All settings; times in milliseconds. */
 export interface SagaSettings extends EngineOptions, CoordinatorOptions {
-	/** How long a finished saga is kept. */
+	/** How long a finished saga is kept: longer than its participants keep barrier rows, which its id would meet if it was used again. */
 	retention: number;
 	/** Between two runs of the retention job. */
 	retentionInterval: number;
-	/** Between two looks at how things stand, for the gauges and for sagas without a definition. */
+	/** Between two looks at how things stand: for the gauges, for sagas without a definition and for those of the future. */
 	standingInterval: number;
 }
 
 export const defaults: SagaSettings = {
 	...{ lease: 15_000, callTimeout: 5_000, backoff: { base: 200, cap: 5 * MINUTE }, ongoingDelay: 1_000 },
 	...{ maxAttempts: Number.POSITIVE_INFINITY, attentionAfter: 10, pollInterval: 1_000, batch: 20 },
-	...{ retention: 7 * DAY, retentionInterval: 60 * MINUTE, standingInterval: 15_000 }
+	...{ retention: 15 * DAY, retentionInterval: 60 * MINUTE, standingInterval: 15_000 }
 };
 
 /** What the parts need of their service. */
@@ -128,6 +128,7 @@ export class Sagas {
 		this.#coordinator.start();
 		this.#housekeeping.every(retentionInterval, () => purgeAll(batch => this.#operators.purge(retention, batch)));
 		this.#housekeeping.every(standingInterval, async () => {
+			await this.#operators.bringBack();
 			const parked = await this.#operators.park(this.#definitions.all, MINUTE);
 			if (parked > 0) this.#host.logger.warn(`${parked} due saga(s) have a definition that this node does not know.`);
 			showStanding(this.#host.broker, await this.#operators.standing());

@@ -44,6 +44,8 @@ export interface SagaState {
 	needsAttention: boolean;
 	/** W3C trace context of the request that began it. */
 	traceparent: string | null;
+	/** Milliseconds since it was begun, when it was read. */
+	age: number;
 	/** Milliseconds until it is rolled back; null: never. */
 	remaining: number | null;
 	createdAt: string;

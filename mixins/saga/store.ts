@@ -3,7 +3,7 @@ import type { Database } from "./database.ts";
 import type { Saga, Step } from "./definition.ts";
 import { fence, json, type Note } from "./fence.ts";
 import { readSagas } from "./rows.ts";
-import type { Reason, SagaState } from "./state.ts";
+import type { Reason, SagaState, SagaStatus } from "./state.ts";
 
 /** A saga to begin. */
 export interface NewSaga {
@@ -22,6 +22,16 @@ export interface Claimer {
 	force?: boolean;
 }
 
+/** A saga that nobody drives and that has something to do. */
+export interface Due {
+	gid: string;
+	epoch: number;
+	/** For how long, in milliseconds. */
+	late: number;
+	/** Whether its last owner said nothing until its lease was over, instead of giving it back. */
+	isAbandoned: boolean;
+}
+
 /** How a call ended without success. */
 export interface Delay {
 	error: Reason;
@@ -36,8 +46,6 @@ export interface Delay {
 export type SagaStore = ReturnType<typeof sagaStore>;
 
 const OPEN = "('submitted', 'aborting')";
-/** A step of the database's clock that is smaller than this is waited for. */
-const CLOCK_STEP_MS = 60_000;
 
 /**
  * The saga tables. Each write of an owner says which epoch it owns and which status it changes; where the row says
@@ -46,10 +54,7 @@ const CLOCK_STEP_MS = 60_000;
  */
 export function sagaStore({ db, transaction: inTransaction }: Database) {
 	const { clock, change, fenced, touch, note } = fence({ db });
-	// A row of the future: the database's clock was set back, and what the row says of times would hold for as long. Whoever
-	// takes it from an owner who is still there fences that one out, as ever.
-	const isOfTheFuture = `updated_at > ${clock.after(String(CLOCK_STEP_MS))}`;
-	const isFree = `(lease_until <= ${clock.now} OR ${isOfTheFuture})`;
+	const isFree = `lease_until <= ${clock.now}`;
 
 	async function find(gid: string): Promise<SagaState | null> {
 		const [saga] = await readSagas(db, clock, { where: "gid = $gid", bind: { gid } });
@@ -92,18 +97,39 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 			return begun(definition, saga, owner);
 		},
 
-		/** Sagas that nobody drives and that are due, longest due first. */
-		async due(known: readonly Saga[], limit: number): Promise<{ gid: string; epoch: number; late: number }[]> {
+		/** Sagas that nobody drives and that are due, longest due first. @param except whose claim is under way already */
+		async due(known: readonly Saga[], limit: number, except: readonly string[] = []): Promise<Due[]> {
 			if (known.length === 0) return [];
-			return db.query(
-				`SELECT gid, epoch, -${clock.until("next_run_at")} AS late FROM saga
-				WHERE status IN ${OPEN} AND (next_run_at <= ${clock.now} OR ${isOfTheFuture}) AND ${isFree} AND ${isOneOf(known)}
+			const others = except.length > 0 ? `AND gid NOT IN (${except.map(gid => `'${gid}'`).join(", ")})` : "";
+			// Each status by itself is a range of the index in its order: no more rows are read than are due.
+			const withStatus = (status: SagaStatus) =>
+				`SELECT * FROM (SELECT gid, epoch, next_run_at, lease_until FROM saga
+				WHERE status = '${status}' AND next_run_at <= ${clock.now} AND ${isFree} AND ${isOneOf(known)} ${others}
+				ORDER BY next_run_at LIMIT ${limit}) AS ${status}`;
+			const rows = await db.query<Record<keyof Due, number> & { gid: string }>(
+				// While somebody owns it a saga is due when the lease ends; who gives it back ends the lease at once.
+				`SELECT gid, epoch, -${clock.until("next_run_at")} AS late, next_run_at = lease_until AS isAbandoned
+				FROM (${withStatus("submitted")} UNION ALL ${withStatus("aborting")}) AS due
 				ORDER BY next_run_at LIMIT ${limit}`,
 				{ type: QueryTypes.SELECT }
 			);
+			return rows.map(row => ({ ...row, late: Number(row.late), isAbandoned: row.isAbandoned === 1 }));
 		},
 
-		/** Takes a saga over. @returns its state, null where somebody else was faster or it has finished */
+		/** Leaves a due saga alone for `wait` milliseconds, and asks for a person to look at it. */
+		async setAside({ gid, epoch }: Pick<Due, "gid" | "epoch">, wait: number): Promise<void> {
+			await change(
+				`UPDATE saga SET next_run_at = ${clock.after("$wait")}, needs_attention = 1
+				WHERE gid = $gid AND epoch = $epoch AND ${isFree}`,
+				{ gid, epoch, wait }
+			);
+		},
+
+		/**
+		 * Takes a saga over.
+		 * @param why noted in its timeline
+		 * @returns its state, null where somebody else was faster or it has finished
+		 */
 		async claim(gid: string, seen: number, { owner, lease, force = false }: Claimer, why?: Note) {
 			const epoch = seen + 1;
 			return inTransaction(async transaction => {
@@ -120,7 +146,7 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 				// What it will drive is what its own epoch sees, whatever another owner wrote before or writes later.
 				const selection = { where: "gid = $gid AND epoch = $epoch", bind: { gid, epoch }, transaction };
 				const [saga] = await readSagas(db, clock, selection);
-				if (saga) await note(saga, why ?? { kind: "claimed" }, transaction);
+				if (saga && why) await note(saga, why, transaction);
 				return saga ?? null;
 			});
 		},
@@ -207,7 +233,7 @@ export function begun({ name, version, steps, timeout }: Saga, saga: NewSaga, ow
 	return {
 		...saga,
 		...{ name, version, owner, status: "submitted", epoch: 1, reason: null, needsAttention: false },
-		...{ remaining: timeout ?? null, createdAt: now, updatedAt: now, nextRunAt: now, finishedAt: null },
+		...{ age: 0, remaining: timeout ?? null, createdAt: now, updatedAt: now, nextRunAt: now, finishedAt: null },
 		steps: steps.map(step => ({
 			...{ index: step.index, name: step.name, action: "prepared", compensation: "prepared", attempts: 0, wait: 0 },
 			...{ result: null, lastError: null, startedAt: null, finishedAt: null, compensatedAt: null }

@@ -111,6 +111,7 @@ function memory(): SagaStore {
 		find: async () => null,
 		insert: async (definition, saga, { owner }) => begun(definition, saga, owner),
 		due: async () => [],
+		setAside: nothing,
 		claim: async () => null,
 		renew: nothing,
 		actionDone: nothing,

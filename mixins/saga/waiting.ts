@@ -35,7 +35,7 @@ export class Waiting {
 
 	async #heard(gid: string, pause: number): Promise<SagaState | undefined> {
 		try {
-			const [saga] = await once(this.#ends, gid, { signal: AbortSignal.timeout(Math.max(1, pause)) });
+			const [saga] = await once(this.#ends, gid, { signal: AbortSignal.timeout(Math.max(1, Math.ceil(pause))) });
 			return saga;
 		} catch {
 			return undefined;

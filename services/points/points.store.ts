@@ -1,4 +1,4 @@
-import { literal, type Model, type ModelStatic, Op, type Transaction, UniqueConstraintError } from "sequelize";
+import { literal, type Model, type ModelStatic, Op, type Transaction } from "sequelize";
 import type { AccountRow } from "../../models/points-account.model.ts";
 import type { EntryCreation, EntryRow } from "../../models/points-entry.model.ts";
 import { pointsError } from "./points.contract.ts";
@@ -42,14 +42,16 @@ export function pointsStore(accounts: AccountTable, entries: EntryTable) {
 		async bookOnce(change: Change, inTransaction: RunInTransaction): Promise<{ balance: number }> {
 			const { user_id, kind, reference, points } = change;
 			const booked = await this.find(user_id, kind, reference);
+			let refusal: unknown;
 			try {
 				if (!booked) return await inTransaction(transaction => book(change, transaction));
 			} catch (error) {
-				// Somebody else was faster, between the look and the insert.
-				if (!(error instanceof UniqueConstraintError)) throw error;
+				// The same change, made between the look and the insert, may also be what took the points.
+				refusal = error;
 			}
 			const entry = booked ?? (await this.find(user_id, kind, reference));
-			if (entry?.points !== points) throw pointsError("POINTS_REFERENCE_USED");
+			if (!entry) throw refusal;
+			if (entry.points !== points) throw pointsError("POINTS_REFERENCE_USED");
 			return { balance: entry.balance };
 		},
 

@@ -17,7 +17,6 @@ interface LoginMethods {
 	openSession(ctx: Context, user: UserSecret): Promise<contract.Tokens>;
 	tokens(userId: number, sessionId: string, refresh: string): Promise<contract.Tokens>;
 	endSession(ctx: Context, id: string): Promise<void>;
-	announceEnd(ctx: Context, session_ids: string[]): Promise<void>;
 }
 
 const LOGIN_FAILURES = "user.login.failures.total";

@@ -74,12 +74,15 @@ export const RegisterActions = userPart({
 		deactivate: {
 			visibility: "public",
 			params: contract.reservedUser,
-			handler(ctx: Context<contract.ReservedUser>) {
+			async handler(ctx: Context<contract.ReservedUser>) {
 				const { user_id } = ctx.params;
-				return this.branch(ctx, async transaction => {
+				const ended = await this.branch(ctx, async transaction => {
 					await this.users.setStatus(user_id, "PENDING", transaction);
 					await this.record(ctx, transaction, audit, { id: user_id, user_id });
+					// Who was active for a moment may have logged in.
+					return this.sessions.revoke({ user_id }, transaction);
 				});
+				await this.announceEnd(ctx, ended ?? []);
 			}
 		}
 	}

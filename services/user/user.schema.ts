@@ -22,6 +22,7 @@ export interface UserMethods
 		userId: number,
 		change: (transaction: Transaction) => Promise<void>
 	): Promise<void>;
+	announceEnd(ctx: Context, session_ids: string[]): Promise<void>;
 }
 
 /** What they keep, from `started` on. */

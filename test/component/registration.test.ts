@@ -56,6 +56,21 @@ describe("Registration", () => {
 		assert.equal(await pointsOf(app, "race"), 10);
 	});
 
+	it("that is taken back after the user was active ends the logins that were made meanwhile", async t => {
+		const app = await startApp(t);
+		const { user_id } = (await register(app, "ann")).body.data as { user_id: number };
+		const { body } = await app.client.send("POST", "/v1/user/login", { json: credentials("ann") });
+		const [{ gid } = {}] = await rows("user", "SELECT gid FROM saga");
+		const params = { user_id, username: "ann" };
+		const takeBack = () =>
+			app.broker.call("user.deactivate", params, { meta: { saga: { gid, step: "activation", op: "compensate" } } });
+		await Promise.all([takeBack(), takeBack()]);
+		const note = { token: body.token as string, json: { title: "a", content: "b" } };
+		await until("the access token ends", async () => (await app.client.send("POST", "/v1/note", note)).status === 401);
+		const refresh = { json: { refresh_token: body.refresh_token } };
+		assert.equal((await app.client.send("POST", "/v1/user/refresh", refresh)).status, 401);
+	});
+
 	it("under one Idempotency-Key is done once, however often it is sent", async t => {
 		const app = await startApp(t);
 		const headers = { "Idempotency-Key": "b2c1" };

@@ -51,4 +51,6 @@ export async function raceForReference({ grant, spend, balance }: Points, user: 
 	for (const answer of answers) assert.deepEqual(answer, { balance: 6 });
 	await assert.rejects(spend(user, 5, "order"), { type: "POINTS_REFERENCE_USED" });
 	assert.equal(await balance(user), 6);
+	const rest = await Promise.all(Array.from({ length: 20 }, () => spend(user, 6, "rest")));
+	for (const answer of rest) assert.deepEqual(answer, { balance: 0 }, "what it took itself is not what is missing");
 }

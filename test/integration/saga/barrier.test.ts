@@ -11,7 +11,9 @@ import { rowsOf, sagaDatabase } from "../../support/sagas.ts";
 import { until } from "../../support/until.ts";
 
 const broker = new ServiceBroker(quiet({ metrics: true }));
-const branch = (op: Branch["op"], gid = "g1", step = "pay") => ({ meta: { saga: { gid, step, op } }, broker }) as never;
+const DAY_MS = 24 * 3_600_000;
+const branch = (op: Branch["op"], gid = "g1", age = 0) =>
+	({ meta: { saga: { gid, step: "pay", op, age } }, broker }) as never;
 
 /** An account that a branch adds to, and takes from again. */
 async function accountIn(database: Database) {
@@ -102,6 +104,25 @@ await onEachDatabase("The barrier", databases => {
 			["action", "compensate"],
 			["compensate", "compensate"]
 		]);
+	});
+
+	it("does and undoes nothing for a saga whose rows may be gone, and remembers what it still knows", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { action, balance } = await accountIn(database);
+		await action();
+		const late = (op: Branch["op"], gid: string, days: number) =>
+			database.transaction(tx =>
+				barrier(branch(op, gid, days * DAY_MS), tx, async () => {
+					throw new Error("must not be called");
+				})
+			);
+		assert.deepEqual(await late("action", "g1", 20), { paid: 100 });
+		await database.db.query("DELETE FROM saga_barrier");
+		for (const op of ["action", "compensate"] as const) await assert.rejects(late(op, "g1", 13.1), /g1 is too old/);
+		assert.deepEqual(await rowsOf(database, "saga_barrier"), []);
+		assert.equal(await balance(), 100);
+		await late("compensate", "g1", 12.9);
+		assert.equal((await rowsOf(database, "saga_barrier")).length, 2);
 	});
 
 	it("takes nothing back for an action that was rolled back, and lets that action come again before", async t => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure, sagaOngoing } from "../../../mixins/saga/errors.ts";
+import type { Due } from "../../../mixins/saga/store.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { fails, rowsOf, trip as saga, sagaDatabase, testEngine } from "../../support/sagas.ts";
 import { until } from "../../support/until.ts";
@@ -56,7 +57,20 @@ await onEachDatabase("A drive", databases => {
 		assert.equal(waiting?.steps[0]?.attempts, 0);
 		assert.equal((await finish("g1"))?.status, "succeed");
 		assert.equal(asked, 4);
-		assert.ok((await rowsOf(database, "saga_event")).every(({ kind }) => kind === "claimed"));
+		assert.deepEqual(await rowsOf(database, "saga_event"), []);
+	});
+
+	it("a saga that its owner left without a word has who took it in its timeline", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { begin, engine, store } = testEngine(database, [saga], {}, { lease: 600 });
+		await begin(saga, "g1");
+		await until("its lease ends", async () => (await store.due([saga], 1)).length === 1);
+		const [due] = await store.due([saga], 1);
+		await engine.claim(due as Due);
+		assert.deepEqual(
+			(await rowsOf(database, "saga_event")).map(({ kind, epoch }) => [kind, epoch]),
+			[["claimed", 2]]
+		);
 	});
 
 	it("R7: the pause before the next try is stored, and nobody finds the saga earlier", async t => {

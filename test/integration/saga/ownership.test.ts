@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { clockOf } from "../../../mixins/saga/database.ts";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { Fenced, sagaFailure } from "../../../mixins/saga/errors.ts";
 import { purgeAll } from "../../../mixins/saga/housekeeping.ts";
@@ -9,7 +8,6 @@ import { onEachDatabase } from "../../support/databases.ts";
 import { fails, rowsOf, trip as saga, sagaDatabase, testEngine } from "../../support/sagas.ts";
 import { until } from "../../support/until.ts";
 
-const HOUR_MS = 3_600_000;
 const claimer = { owner: "other", lease: 2_000 };
 
 await onEachDatabase("The rows of sagas", databases => {
@@ -72,25 +70,6 @@ await onEachDatabase("The rows of sagas", databases => {
 		await store.release(second, 0);
 		assert.equal(await engine.claim(begun), null);
 		assert.equal((await engine.claim(second))?.epoch, 3);
-	});
-
-	it("R2: a saga whose database's clock was set back by an hour is due and goes to one coordinator, as if its lease had ended", async t => {
-		const database = await sagaDatabase(t, databases);
-		const { store, begin, finish } = testEngine(database, [saga], {});
-		await begin(saga, "g1");
-		assert.deepEqual(await store.due([saga], 10), [], "leased");
-		const ahead = clockOf(database.db).after(String(HOUR_MS));
-		await database.db.query(`UPDATE saga SET updated_at = ${ahead}, lease_until = ${ahead}, next_run_at = ${ahead}`);
-
-		assert.deepEqual(
-			(await store.due([saga], 10)).map(({ gid, epoch }) => ({ gid, epoch: Number(epoch) })),
-			[{ gid: "g1", epoch: 1 }]
-		);
-		const claim = (owner: string) => store.claim("g1", 1, { owner, lease: 2_000 });
-		const claims = await Promise.all(["one", "two", "three"].map(claim));
-		assert.equal(claims.filter(Boolean).length, 1);
-		assert.equal(await store.claim("g1", 2, { owner: "four", lease: 2_000 }), null, "leased by the clock as it is now");
-		assert.equal((await finish("g1"))?.status, "succeed");
 	});
 
 	it("R3: an owner that was paused past its lease changes nothing any more, whichever write it makes", async t => {

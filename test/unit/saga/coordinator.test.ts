@@ -6,6 +6,16 @@ import type { SagaState } from "../../../mixins/saga/state.ts";
 
 const POLL_MS = 1_000;
 
+interface Setting {
+	waiting?: number;
+	batch?: number;
+	random?: number;
+	isTaken?: boolean;
+	/** When, or whether, a claim is answered. */
+	granted?: (gid: string) => Promise<void>;
+	answered?: Promise<void>;
+}
+
 /** A coordinator over `waiting` due sagas, each its own once `granted`, on a clock that a test moves. */
 function coordinated(
 	t: TestContext,
@@ -14,19 +24,22 @@ function coordinated(
 		batch = 20,
 		random = 0.5,
 		isTaken = false,
-		granted = Promise.resolve(),
+		granted = () => Promise.resolve(),
 		answered = Promise.resolve()
-	} = {}
+	}: Setting = {}
 ) {
 	t.mock.timers.enable({ apis: ["setTimeout"] });
 	t.mock.method(Math, "random", () => random);
-	const due = Array.from({ length: waiting }, (_, i) => ({ gid: `g${i}`, epoch: 1, late: 0 }));
+	const due = Array.from({ length: waiting }, (_, i) => ({ gid: `g${i}`, epoch: 1, late: 0, isAbandoned: false }));
 	const asked: number[] = [];
+	const excepted: (readonly string[])[] = [];
+	const setAside: string[] = [];
+	const errors: unknown[] = [];
 	const driven: string[] = [];
 	const ends: (() => void)[] = [];
 	const coordinator = new Coordinator({
 		engine: {
-			claim: ({ gid }) => granted.then(() => (isTaken ? null : ({ gid } as SagaState))),
+			claim: ({ gid }) => granted(gid).then(() => (isTaken ? null : ({ gid } as SagaState))),
 			drive({ gid }) {
 				driven.push(gid);
 				return new Promise(resolve => ends.push(resolve));
@@ -34,13 +47,22 @@ function coordinated(
 			stop() {}
 		},
 		store: {
-			async due(_definitions, limit) {
+			async due(_definitions, limit, except = []) {
 				asked.push(limit);
+				excepted.push(except);
 				await answered;
 				return due.splice(0, limit);
+			},
+			async setAside({ gid }) {
+				setAside.push(gid);
 			}
 		},
-		...{ definitions: [], options: { pollInterval: POLL_MS, batch }, onLate() {}, onError: assert.ifError },
+		...{
+			definitions: [],
+			options: { pollInterval: POLL_MS, batch },
+			onLate() {},
+			onError: error => void errors.push(error)
+		},
 		around: (_saga, drive) => drive()
 	});
 	const pass = async (milliseconds: number) => {
@@ -49,9 +71,10 @@ function coordinated(
 	};
 	t.after(() => {
 		for (const end of ends) end();
+		assert.equal(errors.length, setAside.length);
 		return coordinator.stop();
 	});
-	return { coordinator, asked, driven, ends, pass };
+	return { coordinator, asked, excepted, driven, setAside, errors, ends, pass };
 }
 
 describe("R12: a coordinator", () => {
@@ -142,8 +165,49 @@ describe("R12: a coordinator", () => {
 		assert.deepEqual(asked, [3]);
 	});
 
-	it("has, when it was stopped, ended the claim that was under way, and given that saga back", async t => {
-		const { promise: granted, resolve: grant } = Promise.withResolvers<void>();
+	it("puts off what it can not take, names it, and takes the others", async t => {
+		const granted = async (gid: string) => {
+			if (gid === "g0") throw new Error("unreadable");
+		};
+		const { coordinator, asked, driven, setAside, errors, pass } = coordinated(t, { waiting: 3, batch: 3, granted });
+		coordinator.start();
+		await pass(1);
+		assert.deepEqual([driven, setAside], [["g1", "g2"], ["g0"]]);
+		assert.match(String(errors[0]), /g0/);
+		assert.equal(errors.length, 1);
+		await pass(1);
+		assert.deepEqual(asked, [3], "a look for others at once would be as likely to fail");
+		await pass(POLL_MS);
+		assert.deepEqual(asked, [3, 1], "it takes no room");
+	});
+
+	it("does not wait for one whose claim takes long, nor asks for it again meanwhile", async t => {
+		const { promise: late, resolve: grant } = Promise.withResolvers<void>();
+		const granted = (gid: string) => (gid === "g0" ? late : Promise.resolve());
+		const { coordinator, asked, excepted, driven, ends, pass } = coordinated(t, { waiting: 2, batch: 3, granted });
+		coordinator.start();
+		await pass(1);
+		assert.deepEqual(driven, ["g1"]);
+		await pass(POLL_MS);
+		assert.deepEqual(
+			[asked, excepted],
+			[
+				[3, 1],
+				[[], ["g0", "g1"]]
+			]
+		);
+		grant();
+		await pass(0);
+		assert.deepEqual(driven, ["g1", "g0"]);
+		for (const end of ends) end();
+		await turn();
+		await pass(POLL_MS);
+		assert.deepEqual(excepted.at(-1), []);
+	});
+
+	it("has, when it was stopped, ended the claims that were under way, and given those sagas back", async t => {
+		const { promise, resolve: grant } = Promise.withResolvers<void>();
+		const granted = () => promise;
 		const { coordinator, asked, driven, ends, pass } = coordinated(t, { waiting: 2, granted });
 		coordinator.start();
 		await pass(1);
@@ -152,14 +216,14 @@ describe("R12: a coordinator", () => {
 			stopped = true;
 		});
 		await turn();
-		assert.equal(stopped, false, "its claim is a transaction that needs the database");
+		assert.equal(stopped, false, "a claim is a transaction that needs the database");
 		grant();
 		await turn();
-		assert.deepEqual([driven, stopped], [["g0"], false], "it claims no second one");
-		ends.shift()?.();
+		assert.deepEqual([driven, stopped], [["g0", "g1"], false]);
+		for (const end of ends) end();
 		await stop;
 		await pass(10 * POLL_MS);
-		assert.deepEqual(driven, ["g0"], "and looks no more");
+		assert.deepEqual(driven, ["g0", "g1"], "and looks no more");
 		assert.equal(asked.length, 1);
 	});
 
