@@ -60,7 +60,7 @@ export const variables = {
 	REDIS_URL: url(
 		["redis", "rediss"],
 		"",
-		"Redis for what several api nodes share (rate limits); empty: memory of each node"
+		"Redis for what several nodes share: rate limits, and lists of notes where CACHE is `redis`; empty: limits count in each api node's memory"
 	),
 	CACHE: oneOf(
 		["auto", "memory", "redis", "off"],

@@ -1,3 +1,4 @@
+import { fieldError } from "./errors.ts";
 import { integer, text } from "./schema.ts";
 
 /** Parameter of a list: the most rows of a page. */
@@ -19,13 +20,25 @@ export function cursors<const Key extends string>(list: string, keys: readonly K
 	const after = (row: Readonly<Place>): string =>
 		Buffer.from(list + keys.map(key => row[key]).join(".")).toString("base64url");
 
-	/** The place that a cursor stands for, null for text that is not a cursor of this list. */
-	const read = (cursor: string): Place | null => {
+	/**
+	 * The place that a parameter `cursor` stands for, undefined where it was not given.
+	 * @throws VALIDATION_ERROR for text that is not a cursor of this list
+	 */
+	const placeOf = (cursor: string | undefined): Place | undefined => {
+		if (cursor === undefined) return undefined;
 		const numbers = Buffer.from(cursor, "base64url").toString().slice(list.length).split(".").map(Number);
 		const place = Object.fromEntries(keys.map((key, i) => [key, numbers[i]])) as Place;
 		const isPlace = numbers.every(number => Number.isSafeInteger(number) && number > 0);
 		// A number, and base64, can be written in several ways: ours is the one.
-		return isPlace && after(place) === cursor ? place : null;
+		if (isPlace && after(place) === cursor) return place;
+		throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
 	};
-	return { after, read };
+
+	/** The page that rows begin with, of which one more than `limit` was asked for: it tells whether there is a next page. */
+	const page = <Row extends Readonly<Place>>(rows: readonly Row[], limit: number) => {
+		const shown = rows.slice(0, limit);
+		const last = rows.length > limit ? shown.at(-1) : undefined;
+		return { page: shown, next_cursor: last ? after(last) : null };
+	};
+	return { after, placeOf, page };
 }

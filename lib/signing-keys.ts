@@ -6,7 +6,8 @@ import type { SigningKey } from "./env-rules.ts";
 
 /**
  * The keys that sign access tokens: those of the environment or, in the embedded shape, one that is generated at the
- * first start and kept in DATA_DIR (mode 0600), so that tokens outlive a restart. Only services that sign or verify need keys, so this is not `readEnv`'s to ask for.
+ * first start and kept in DATA_DIR (mode 0600), so that tokens outlive a restart. Only services that sign or verify need
+ * keys, so this is not `readEnv`'s to ask for.
  * @throws where keys are missing in production, or where several processes must agree on them
  */
 export function signingKeys(env: Env): SigningKey[] {

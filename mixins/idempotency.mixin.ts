@@ -1,5 +1,6 @@
 import { type Context, Errors, type Service, type ServiceSchema } from "moleculer";
 import type { Sequelize, Transaction } from "sequelize";
+import { pruneAll } from "./db/prune.ts";
 import { fingerprintOf, type KeyOf, keyHash } from "./idempotency/key.ts";
 import { IdempotencyKeys } from "./idempotency/store.ts";
 
@@ -31,7 +32,7 @@ export interface IdempotencyMethods {
 	 * @throws IDEMPOTENCY_KEY_REUSED (422) where the key belongs to another action, or to other parameters
 	 */
 	idempotent<T>(ctx: Context, transaction: Transaction, work: () => Promise<T>): Promise<Outcome<T>>;
-	/** Removes keys whose time is over, a few at once. @returns how many */
+	/** Removes all keys whose time is over. @returns how many */
 	pruneIdempotencyKeys(): Promise<number>;
 }
 
@@ -41,7 +42,6 @@ interface IdempotentService extends Service, IdempotencyMethods {
 
 const RETENTION_MS = 24 * 3_600_000;
 const PRUNE_MS = 60_000;
-const PRUNED_AT_ONCE = 500;
 const REPEATED = "idempotency.repeated.total";
 const REUSED = "idempotency.reused.total";
 
@@ -92,7 +92,7 @@ export function IdempotencyMixin({
 			},
 
 			pruneIdempotencyKeys(this: Service) {
-				return storeOf(this).prune(retention(), PRUNED_AT_ONCE);
+				return pruneAll(limit => storeOf(this).prune(retention(), limit));
 			}
 		},
 

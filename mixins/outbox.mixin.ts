@@ -1,5 +1,6 @@
 import type { Context, Service, ServiceSchema } from "moleculer";
 import type { Sequelize, Transaction } from "sequelize";
+import { pruneAll } from "./db/prune.ts";
 import type { Publisher } from "./outbox/publish.ts";
 import { Relay, type RelayPoint, type RelaySettings } from "./outbox/relay.ts";
 import { type Backlog, OutboxStore, type RunTransaction } from "./outbox/store.ts";
@@ -47,7 +48,6 @@ interface OutboxService extends Service, OutboxMethods {
 
 const RELAY: RelaySettings = { lease: 10_000, poll: 200, batch: 200, load: 800, gather: 25, pause: 500, watch: 5_000 };
 const RETENTION_MS = 7 * 24 * 3_600_000;
-const PRUNED_AT_ONCE = 500;
 const MEASURE_MS = 5_000;
 const PENDING = "outbox.pending";
 const AGE = "outbox.age";
@@ -116,12 +116,9 @@ export class Outbox {
 		return retried;
 	}
 
-	/** Deletes published rows whose time is over, a few at once. @returns how many */
-	async prune(): Promise<number> {
-		let pruned = 0;
-		for (let more = PRUNED_AT_ONCE; more === PRUNED_AT_ONCE; pruned += more)
-			more = await this.#store.prune(this.#options.retention ?? RETENTION_MS, PRUNED_AT_ONCE);
-		return pruned;
+	/** Deletes all published rows whose time is over. @returns how many */
+	prune(): Promise<number> {
+		return pruneAll(limit => this.#store.prune(this.#options.retention ?? RETENTION_MS, limit));
 	}
 
 	async stop(): Promise<void> {

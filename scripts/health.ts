@@ -5,9 +5,11 @@
  */
 import { randomUUID } from "node:crypto";
 import { basename } from "node:path";
-import { connect, JSONCodec } from "nats";
+import { connect } from "nats";
 import { type Env, env } from "../lib/env.ts";
 import { nodeName } from "../lib/node-name.ts";
+import { packetSeals } from "../lib/sealed-packets.ts";
+import { natsOptions } from "../lib/server-options.ts";
 
 /** Less than the time-out of the HEALTHCHECK, so that the reason gets into the log. */
 const TIMEOUT_MS = 4000;
@@ -29,15 +31,18 @@ async function askNode(env: Env, service: string): Promise<void> {
 	const node = nodeName(env, 1);
 	const prefix = env.MESH_NAME ? `MOL-${env.MESH_NAME}` : "MOL";
 	const sender = `health-${randomUUID()}`;
-	const codec = JSONCodec<object>();
+	const seals = env.MESH_KEYS.length > 0 ? packetSeals(env.MESH_KEYS, env.MESH_NAME) : undefined;
 
-	const nats = await connect({ servers: env.NATS_URL, reconnect: false, timeout: TIMEOUT_MS });
+	const nats = await connect({ ...natsOptions(env), reconnect: false, timeout: TIMEOUT_MS });
 	try {
 		const responses = nats.subscribe(`${prefix}.RES.${sender}`, { max: 1, timeout: TIMEOUT_MS });
 		const request = { id: sender, action: `${service}.ready`, params: {}, meta: {}, level: 1, tracing: false };
-		nats.publish(`${prefix}.REQ.${node}`, codec.encode({ ver: PROTOCOL, sender, ...request }));
+		const packet = Buffer.from(JSON.stringify({ ver: PROTOCOL, sender, ...request }));
+		nats.publish(`${prefix}.REQ.${node}`, seals?.seal("REQ", packet) ?? packet);
 		for await (const { data } of responses) {
-			const { success, error } = codec.decode(data) as Response;
+			const answer = seals ? seals.open("RES", Buffer.from(data)) : data;
+			if (!answer) throw new Error("The answer has no valid seal");
+			const { success, error } = JSON.parse(Buffer.from(answer).toString()) as Response;
 			if (!success) throw new Error(`Not ready: ${error?.message}`);
 		}
 	} finally {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { BenchCluster, type BenchNode, type Calls, now } from "./cluster.ts";
+import { BenchMesh, type BenchNode, type Calls, now } from "./mesh.ts";
 import type { Kind } from "./node.ts";
 
 const RATE = 50; // calls per second and caller
@@ -42,36 +42,36 @@ export interface CrashResult {
 	failedWithRetry: number[];
 }
 
-/** Join and leave at growing sizes, and the load of the cluster at rest. */
+/** Join and leave at growing sizes, and the load of the mesh at rest. */
 export async function membership(kind: Kind, scale: Scale): Promise<MembershipResult> {
-	const cluster = await BenchCluster.start(kind);
+	const mesh = await BenchMesh.start(kind);
 	const result: MembershipResult = { join: {}, leave: {}, leaveFailed: 0, idle: {} };
 	try {
 		for (const size of scale.sizes) {
-			await cluster.grow(size);
-			if (size === 10) result.idle = await idle(cluster, scale.idle);
-			const caller = await cluster.add("caller", { worker: false, rate: RATE });
+			await mesh.grow(size);
+			if (size === 10) result.idle = await idle(mesh, scale.idle);
+			const caller = await mesh.add("caller", { worker: false, rate: RATE });
 			const joins: number[] = [];
 			const leaves: number[] = [];
 			for (let round = 0; round < scale.joins; round++) {
-				await joinAndLeave(cluster, `joiner${size}x${round}`, joins, leaves);
+				await joinAndLeave(mesh, `joiner${size}x${round}`, joins, leaves);
 			}
 			await delay(SETTLE);
 			result.leaveFailed += caller.calls(0, now()).failed;
 			await caller.process.kill();
-			cluster.remove(caller);
+			mesh.remove(caller);
 			result.join[size] = times(joins);
 			result.leave[size] = times(leaves);
 		}
 		return result;
 	} finally {
-		await cluster.stop();
+		await mesh.stop();
 	}
 }
 
-async function joinAndLeave(cluster: BenchCluster, nodeID: string, joins: number[], leaves: number[]): Promise<void> {
-	const observers = [...cluster.nodes];
-	const joiner = await cluster.add(nodeID);
+async function joinAndLeave(mesh: BenchMesh, nodeID: string, joins: number[], leaves: number[]): Promise<void> {
+	const observers = [...mesh.nodes];
+	const joiner = await mesh.add(nodeID);
 	const started = (await joiner.when("started", undefined, 0, 1000)) as number;
 	for (const observer of observers) joins.push((await seen(observer, "joined", nodeID, started)) - started);
 
@@ -80,14 +80,14 @@ async function joinAndLeave(cluster: BenchCluster, nodeID: string, joins: number
 	const leaving = (await joiner.when("leaving", undefined, asked, 5000)) as number;
 	for (const observer of observers) leaves.push((await seen(observer, "left", nodeID, leaving)) - leaving);
 	await exit;
-	cluster.remove(joiner);
+	mesh.remove(joiner);
 }
 
-async function idle(cluster: BenchCluster, seconds: number): Promise<Record<string, number>> {
+async function idle(mesh: BenchMesh, seconds: number): Promise<Record<string, number>> {
 	await delay(SETTLE);
-	const before = await cluster.counters();
+	const before = await mesh.counters();
 	await delay(seconds * 1000);
-	const after = await cluster.counters();
+	const after = await mesh.counters();
 	return Object.fromEntries(
 		Object.keys(before).map(name => [name, round(((after[name] ?? 0) - (before[name] ?? 0)) / seconds, 2)])
 	);
@@ -95,15 +95,15 @@ async function idle(cluster: BenchCluster, seconds: number): Promise<Record<stri
 
 /**
  * kill -9 of one of three workers, seen by a node that makes no calls, a caller without retry and one with. Ours is
- * measured with nothing beside it; the others take so long that it does not matter, and are killed in clusters side by side.
+ * measured with nothing beside it; the others take so long that it does not matter, and are killed in meshes side by side.
  */
 export async function crash(kind: Kind, { crashes, ownCrashes }: Scale): Promise<CrashResult | undefined> {
 	if (kind !== "ours" && crashes === 0) return undefined;
 	const kills = [];
 	if (kind === "ours") kills.push(...(await killWorkers(kind, ownCrashes)));
 	else {
-		const clusters = await Promise.all(Array.from({ length: crashes }, () => killWorkers(kind, 1)));
-		kills.push(...clusters.flat());
+		const meshes = await Promise.all(Array.from({ length: crashes }, () => killWorkers(kind, 1)));
+		kills.push(...meshes.flat());
 	}
 	return {
 		membership: times(kills.map(kill => kill.membership)),
@@ -121,17 +121,17 @@ interface Kill {
 }
 
 async function killWorkers(kind: Kind, count: number): Promise<Kill[]> {
-	const cluster = await BenchCluster.start(kind);
+	const mesh = await BenchMesh.start(kind);
 	const kills: Kill[] = [];
 	try {
-		await cluster.grow(3);
-		const plain = await cluster.add("caller", { worker: false, rate: RATE });
-		const retrying = await cluster.add("retrier", { worker: false, rate: RATE, retry: true });
+		await mesh.grow(3);
+		const plain = await mesh.add("caller", { worker: false, rate: RATE });
+		const retrying = await mesh.add("retrier", { worker: false, rate: RATE, retry: true });
 		for (let round = 0; round < count; round++) {
-			await cluster.allSeen();
+			await mesh.allSeen();
 			await delay(SETTLE);
-			const victim = cluster.nodes[2] as BenchNode;
-			const observer = cluster.nodes[0] as BenchNode;
+			const victim = mesh.nodes[2] as BenchNode;
+			const observer = mesh.nodes[0] as BenchNode;
 			const killed = now();
 			await victim.process.kill();
 			const [steered, membership] = await Promise.all([
@@ -145,18 +145,18 @@ async function killWorkers(kind: Kind, count: number): Promise<Kill[]> {
 				failedWithoutRetry: plain.calls(killed - 500, now()).failed,
 				failedWithRetry: retrying.calls(killed - 500, now()).failed
 			});
-			cluster.remove(victim);
-			const replacement = await cluster.add(`node${10 + round}`);
-			cluster.remove(replacement);
-			cluster.nodes.splice(2, 0, replacement);
+			mesh.remove(victim);
+			const replacement = await mesh.add(`node${10 + round}`);
+			mesh.remove(replacement);
+			mesh.nodes.splice(2, 0, replacement);
 		}
 		return kills;
 	} finally {
-		await cluster.stop();
+		await mesh.stop();
 	}
 }
 
-type Outage = (cluster: BenchCluster) => Promise<void>;
+type Outage = (mesh: BenchMesh) => Promise<void>;
 
 /** What becomes of a caller's calls in an outage. */
 export type OutageResult = Calls & { evictions: number };
@@ -174,23 +174,23 @@ export async function outages(kind: Kind, scale: Scale): Promise<Record<string, 
 			await nats.start();
 		}
 	};
-	const clusters: BenchCluster[] = [];
-	const prepare = async (): Promise<BenchCluster> => {
-		const cluster = await BenchCluster.start(kind);
-		clusters.push(cluster);
-		await cluster.grow(3);
-		await cluster.add("caller", { worker: false, rate: RATE });
-		await cluster.allSeen();
-		return cluster;
+	const meshes: BenchMesh[] = [];
+	const prepare = async (): Promise<BenchMesh> => {
+		const mesh = await BenchMesh.start(kind);
+		meshes.push(mesh);
+		await mesh.grow(3);
+		await mesh.add("caller", { worker: false, rate: RATE });
+		await mesh.allSeen();
+		return mesh;
 	};
 	try {
 		// All are up before the first outage begins.
-		const prepared = await Promise.all(Object.values(all).map(async outage => ({ outage, cluster: await prepare() })));
+		const prepared = await Promise.all(Object.values(all).map(async outage => ({ outage, mesh: await prepare() })));
 		await delay(SETTLE);
-		const results = await Promise.all(prepared.map(({ outage, cluster }) => underOutage(cluster, outage)));
+		const results = await Promise.all(prepared.map(({ outage, mesh }) => underOutage(mesh, outage)));
 		return Object.fromEntries(Object.keys(all).map((name, index) => [name, results[index] as OutageResult]));
 	} finally {
-		await Promise.all(clusters.map(cluster => cluster.stop()));
+		await Promise.all(meshes.map(mesh => mesh.stop()));
 	}
 }
 
@@ -219,14 +219,12 @@ function etcdOutages({ etcdDown, etcdFrozen }: Scale): Record<string, Outage> {
 	};
 }
 
-async function underOutage(cluster: BenchCluster, outage: Outage): Promise<OutageResult> {
+async function underOutage(mesh: BenchMesh, outage: Outage): Promise<OutageResult> {
 	const start = now();
-	await outage(cluster);
+	await outage(mesh);
 	await delay(15_000); // longer than any hold: what the outage does to the leases shows late
-	const evictions = cluster.nodes
-		.flatMap(node => node.events)
-		.filter(({ event, at }) => event === "left" && at > start);
-	const caller = cluster.nodes.at(-1) as BenchNode;
+	const evictions = mesh.nodes.flatMap(node => node.events).filter(({ event, at }) => event === "left" && at > start);
+	const caller = mesh.nodes.at(-1) as BenchNode;
 	return { ...caller.calls(start, now()), evictions: evictions.length };
 }
 

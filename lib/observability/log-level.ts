@@ -25,7 +25,8 @@ export function logLevelMiddleware(logger: RequestLogger): Middleware {
 				name: "$log",
 				events: {
 					"log.levelChanged"({ params: { level, module } }: Context<LevelChange>) {
-						if (LEVELS.includes(level)) logger.setLevel(level, module);
+						if (!LEVELS.includes(level)) return;
+						logger.setLevel(level, module);
 						this.logger.warn(`The log level of ${module ?? "everything"} is ${level} now.`);
 					}
 				}

@@ -2,7 +2,7 @@ import type { BackoffOptions } from "./options.ts";
 
 /**
  * Milliseconds to wait before the next attempt: exponential with "equal jitter", between half of the step and the step
- * (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog 2015), so that the nodes of a cluster do not
+ * (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog 2015), so that the nodes of a mesh do not
  * come back to a restarted server in one wave.
  *
  * @param attempt number of failed attempts so far, from 0

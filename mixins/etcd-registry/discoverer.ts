@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, Discoverers, type Registry } from "moleculer";
-import { Cluster } from "./cluster.ts";
 import { connectAtOnce } from "./connect-at-once.ts";
 import { InFlight } from "./in-flight.ts";
 import { decodeService, encodeService, isWeight, KeyLayout } from "./keys.ts";
 import { EtcdLink } from "./link.ts";
 import { type MemberView, memberViews } from "./members.ts";
+import { Mesh } from "./mesh.ts";
 import { RegistryMetrics } from "./metrics.ts";
 import type { NoResponders } from "./nats-transporter.ts";
 import { type EtcdDiscovererOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
@@ -28,7 +28,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	/** Requests that this node is working on. */
 	readonly inFlight = new InFlight();
 	link!: EtcdLink;
-	cluster!: Cluster;
+	mesh!: Mesh;
 	registrar!: Registrar;
 	/** Requests of this node that have no answer yet. */
 	pending!: PendingChecks;
@@ -49,7 +49,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		const { broker, options, weights } = this;
 		this.metrics = new RegistryMetrics(broker);
 		this.#keys = new KeyLayout(options.prefix, broker.namespace);
-		this.cluster = new Cluster(
+		this.mesh = new Mesh(
 			broker,
 			{ keys: this.#keys, weights, metrics: this.metrics, options },
 			{
@@ -60,7 +60,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 				resync: () => this.link.resync()
 			}
 		);
-		this.link = new EtcdLink(options, this.#keys.root, this.cluster);
+		this.link = new EtcdLink(options, this.#keys.root, this.mesh);
 		this.registrar = new Registrar(broker, this.link, { keys: this.#keys, options, inFlight: this.inFlight, weights });
 		this.#listenToBroker();
 		this.#listenToTransporter();
@@ -70,7 +70,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	/** Reads all nodes, at most for `startTimeout`; without etcd the broker starts alone and catches up later. */
 	override async discoverAllNodes(): Promise<void> {
 		this.link.start();
-		await this.#withinStartTimeout(this.cluster.known);
+		await this.#withinStartTimeout(this.mesh.known);
 	}
 
 	override async discoverNode(): Promise<void> {}
@@ -92,7 +92,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 
 	/** A DISCONNECT packet of a node with another discoverer, or of an old instance: a reason to look, no more. */
 	override remoteNodeDisconnected(nodeID: string): void {
-		if (this.cluster.membership.get(nodeID)) this.cluster.suspects.noResponders(nodeID);
+		if (this.mesh.membership.get(nodeID)) this.mesh.suspects.noResponders(nodeID);
 	}
 
 	// etcd alone says who is a member: no heartbeats, and no INFO through the transporter.
@@ -109,7 +109,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 
 	override checkOfflineNodes(): void {
 		for (const node of this.registry.nodes.toArray()) {
-			const kept = this.cluster.membership.get(node.id) || node.offlineSince === null;
+			const kept = this.mesh.membership.get(node.id) || node.offlineSince === null;
 			if (!kept && process.uptime() - Number(node.offlineSince) > OFFLINE_KEPT) this.registry.nodes.delete(node.id);
 		}
 	}
@@ -117,7 +117,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	/** All members as tools show them, this node first. */
 	members(): MemberView[] {
 		const self = { nodeID: this.broker.nodeID, startedAt: this.registrar.startedAt };
-		const { membership, suspects } = this.cluster;
+		const { membership, suspects } = this.mesh;
 		return memberViews(self, this.link, membership, this.weights, suspects.ids);
 	}
 
@@ -142,7 +142,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 
 	override async stop(): Promise<void> {
 		clearTimeout(this.#graceTimer);
-		this.cluster.stop();
+		this.mesh.stop();
 		await this.link.close();
 		await super.stop();
 	}
@@ -165,9 +165,9 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	}
 
 	#listenToTransporter(): void {
-		const { broker, metrics, cluster } = this;
+		const { broker, metrics, mesh } = this;
 		const { localBus } = broker;
-		const { membership, suspects } = cluster;
+		const { membership, suspects } = mesh;
 		const isJudged = (nodeID: string) => Date.now() >= this.#quietUntil && membership.get(nodeID) !== undefined;
 		const checks = new PendingChecks(this.options.suspects.checkAfter, nodeID => {
 			if (isJudged(nodeID)) suspects.check(nodeID);

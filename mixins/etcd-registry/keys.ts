@@ -44,9 +44,9 @@ export type ParsedKey =
 	| { kind: "node"; nodeID: string; instanceID: string }
 	| { kind: "service"; service: string; nodeID: string };
 
-/** Builds and reads the keys of one cluster (prefix and namespace). */
+/** Builds and reads the keys of one mesh (prefix and namespace). */
 export class KeyLayout {
-	/** What all keys of this cluster start with; ends with a slash. */
+	/** What all keys of this mesh start with; ends with a slash. */
 	readonly root: string;
 
 	constructor(prefix: string, namespace: string) {

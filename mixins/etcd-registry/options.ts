@@ -4,7 +4,7 @@ export interface EtcdDiscovererOptions {
 	endpoints: string[];
 	/** First part of every key; the broker's namespace is appended as `<prefix>-<namespace>`. Default `moleculer`. */
 	prefix?: string;
-	/** Time to live of the node's lease in seconds, 2 or more; the same on all nodes of a cluster. Default 5. */
+	/** Time to live of the node's lease in seconds, 2 or more; the same on all nodes of a mesh. Default 5. */
 	ttl?: number;
 	/** User of an etcd with authentication. */
 	auth?: EtcdAuth;

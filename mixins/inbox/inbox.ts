@@ -1,4 +1,6 @@
 import { QueryTypes, type Sequelize, type Transaction, UniqueConstraintError } from "sequelize";
+import { nowOf } from "../db/clock.ts";
+import { pruneAll } from "../db/prune.ts";
 
 /** What an inbox needs of a message. */
 export interface InboxMessage {
@@ -25,8 +27,6 @@ export class OutOfOrderError extends Error {
 	}
 }
 
-const PRUNED_AT_ONCE = 500;
-
 /**
  * Makes the effect of a message and the knowledge of it one transaction. The knowledge is written first: whoever comes
  * second then waits for the first to end, and sees what became of it. Tables `inbox` and `inbox_versions`.
@@ -39,10 +39,7 @@ export class Inbox {
 	constructor(db: Sequelize, transaction: RunTransaction) {
 		this.#db = db;
 		this.#transaction = transaction;
-		this.#now =
-			db.getDialect() === "sqlite"
-				? "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
-				: "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)";
+		this.#now = nowOf(db);
 	}
 
 	/**
@@ -114,11 +111,15 @@ export class Inbox {
 		});
 	}
 
-	/** Forgets message ids that are older than `age` milliseconds, a few at once. @returns how many */
-	async prune(age: number): Promise<number> {
+	/** Forgets all message ids that are older than `age` milliseconds. @returns how many */
+	prune(age: number): Promise<number> {
+		return pruneAll(limit => this.#prune(age, limit));
+	}
+
+	async #prune(age: number, limit: number): Promise<number> {
 		const rows = await this.#db.query<{ consumer: string; msg_id: string }>(
 			`SELECT consumer, msg_id FROM inbox WHERE received_at < ${this.#now} - :age ORDER BY received_at LIMIT :limit`,
-			{ replacements: { age, limit: PRUNED_AT_ONCE }, type: QueryTypes.SELECT }
+			{ replacements: { age, limit }, type: QueryTypes.SELECT }
 		);
 		for (const row of rows)
 			await this.#db.query("DELETE FROM inbox WHERE consumer = :consumer AND msg_id = :msg_id", {

@@ -1,6 +1,6 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { nowOf } from "../db/clock.ts";
 import { type Statements, statements } from "../db/prepared.ts";
-import { nowOf } from "./clock.ts";
 import { COLUMNS, type NewRow, numeric, type OutboxRow } from "./row.ts";
 import { recordStreams, type StreamRecord } from "./streams.ts";
 

@@ -18,7 +18,7 @@ export const sagaParams = {
 } as const;
 
 const text = { type: "string" } as const;
-const time = { type: "string", nullable: true } as const;
+const textOrNull = { type: "string", nullable: true } as const;
 const why = { type: "object", nullable: true, props: { type: text, message: text } } as const;
 const count = { type: "number", integer: true } as const;
 
@@ -34,12 +34,12 @@ const saga = {
 	parked: { type: "boolean" },
 	createdAt: text,
 	nextRunAt: text,
-	finishedAt: time,
+	finishedAt: textOrNull,
 	steps: {
 		type: "array",
 		items: {
 			type: "object",
-			props: { name: text, action: text, compensation: text, attempts: count, lastError: why, finishedAt: time }
+			props: { name: text, action: text, compensation: text, attempts: count, lastError: why, finishedAt: textOrNull }
 		}
 	}
 } as const;
@@ -51,7 +51,10 @@ export const sagaResults = {
 		...saga,
 		timeline: {
 			type: "array",
-			items: { type: "object", props: { at: text, what: text, step: time, actor: time, reason: time } }
+			items: {
+				type: "object",
+				props: { at: text, what: text, step: textOrNull, actor: textOrNull, reason: textOrNull }
+			}
 		}
 	}
 } as const;

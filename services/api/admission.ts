@@ -67,8 +67,9 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 		async attempt(whose, req, res) {
 			const key = attemptKey(whose, addressOf(req));
 			const counts = await Promise.all(attempts.map(limit => limit.count(key)));
-			const refused = counts.filter(count => !count.allowed).sort((a, b) => b.seconds - a.seconds);
-			refused.slice(0, 1).forEach(count => void refuseBeyond(count, res));
+			// Of several limits that refuse, the client is told of the one that lasts longest.
+			const [longest] = counts.filter(count => !count.allowed).sort((a, b) => b.seconds - a.seconds);
+			if (longest) refuseBeyond(longest, res);
 			const each = async (work: (limit: Limit) => Promise<void>) => void (await Promise.all(attempts.map(work)));
 			return {
 				succeeded: () => each(limit => limit.forget(key)),
@@ -109,7 +110,7 @@ function metrics(broker: ServiceBroker): LimitEvents {
 	register(broker, [
 		{
 			...{ type: "counter", name: refused, labelNames: ["limit"], description: "Requests beyond a limit" },
-			known: ["all", "guarded", "user", "attempt-minute"].map(limit => ({ limit }))
+			known: ["all", "guarded", "user", "attempt-minute", "attempt-hour", "attempt-day"].map(limit => ({ limit }))
 		},
 		{
 			...{ type: "counter", name: degraded, labelNames: ["limit", "rule"] },

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import ipaddr from "ipaddr.js";
 import proxyAddr from "proxy-addr";
 
-/** Bits of an IPv6 address that a provider gives to one customer, who may then use any address below it. */
+/** A provider gives a customer a /64 network, in which any address may be used: the first four groups of 16 bits. */
 const IPV6_NETWORK_GROUPS = 4;
 
 /** Finds what a request is counted under: the client's IPv4 address, or its IPv6 network (/64). */

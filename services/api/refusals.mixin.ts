@@ -1,7 +1,7 @@
 import type { Service, ServiceSchema } from "moleculer";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
-import { clientAddress } from "./client-address.ts";
+import { type ClientAddress, clientAddress } from "./client-address.ts";
 import type { GatewayRequest } from "./gateway.ts";
 import { Refusals } from "./refusals.ts";
 import { matchedRoute } from "./routes.ts";
@@ -18,7 +18,7 @@ export interface RefusalsMethods {
 	tellRefusals(): Promise<void>;
 }
 
-const counted = new WeakMap<Service, { refusals: Refusals; timer: NodeJS.Timeout }>();
+const counted = new WeakMap<Service, { refusals: Refusals; addressOf: ClientAddress; timer: NodeJS.Timeout }>();
 
 /**
  * Reports what the gateway itself refuses to the audit log, once a minute: who may not, comes without a token, or can not
@@ -29,10 +29,12 @@ export const RefusalsMixin: Partial<ServiceSchema> = {
 		refused(this: Service, req: GatewayRequest, status: number, error: unknown) {
 			const route = matchedRoute(req);
 			const isAudited = route && (route.method !== "GET" || route.role);
-			if (!isAudited || req.isCalled || !req.$ctx || status < 400 || status >= 500) return;
-			counted.get(this)?.refusals.count(req.$ctx, {
-				...{ action: route.action, error },
-				address: clientAddress(env().TRUST_PROXY)(req),
+			const counting = counted.get(this);
+			if (!counting || !isAudited || req.isCalled || !req.$ctx || status < 400 || status >= 500) return;
+			counting.refusals.count(req.$ctx, {
+				action: route.action,
+				error,
+				address: counting.addressOf(req),
 				...(req.identity && { user_id: req.identity.id })
 			});
 		},
@@ -47,7 +49,7 @@ export const RefusalsMixin: Partial<ServiceSchema> = {
 
 	started() {
 		const timer = setInterval(() => this.tellRefusals(), WINDOW_MS).unref();
-		counted.set(this, { refusals: new Refusals(), timer });
+		counted.set(this, { refusals: new Refusals(), addressOf: clientAddress(env().TRUST_PROXY), timer });
 	},
 
 	stopped() {

@@ -88,7 +88,10 @@ export interface AuditBreak {
 	entry_id: number | null;
 }
 
-/** What the walk along one source's chain found. Keep `position` and `hash` elsewhere: with them a later walk can tell that the end was cut off. */
+/**
+ * What the walk along one source's chain found. Keep `position` and `hash` elsewhere: with them a later walk can tell that
+ * the end was cut off.
+ */
 export interface AuditVerdict {
 	source: string;
 	entries: number;

@@ -128,5 +128,5 @@ export interface Place {
 	id: number;
 }
 
-/** Cursors of the log: `placeOfCursor` answers null for text that is not one. */
-export const { after: cursorAfter, read: placeOfCursor } = cursors("a", ["time", "id"]);
+/** Cursors of the log. */
+export const auditCursors = cursors("a", ["time", "id"]);

@@ -1,4 +1,5 @@
 import type { ServiceBroker } from "moleculer";
+import { gauge, register } from "../../lib/observability/instruments.ts";
 import type { AuditStore } from "./audit.store.ts";
 
 const CHECK_MS = 15_000;
@@ -21,11 +22,8 @@ export class GapWatch {
 		this.#store = store;
 		this.#broker = broker;
 		this.#log = log;
-		if (broker.metrics.isEnabled() && !broker.metrics.getMetric(METRIC))
-			broker.metrics.register({
-				...{ type: "gauge", name: METRIC, labelNames: ["source"] },
-				description: "Facts of a source that did not arrive"
-			});
+		const description = "Facts of a source that did not arrive";
+		register(broker, [{ type: "gauge", name: METRIC, labelNames: ["source"], description }]);
 		this.#timer = setInterval(
 			() => this.check().catch(error => log.debug("Gaps can not be looked for", error)),
 			CHECK_MS
@@ -37,7 +35,7 @@ export class GapWatch {
 	async check(): Promise<void> {
 		for (const { source, position, max_sequence } of await this.#store.heads()) {
 			const missing = max_sequence - position;
-			this.#broker.metrics.set(METRIC, missing, { source });
+			gauge(this.#broker, METRIC, missing, { source });
 			const before = this.#known.get(source) ?? 0;
 			if (missing > 0 && before > 0)
 				this.#log.error(`${missing} facts of source '${source}' are missing in the audit log`);

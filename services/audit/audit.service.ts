@@ -12,7 +12,7 @@ import { auditHeadModel } from "../../models/audit-head.model.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import * as contract from "./audit.contract.ts";
 import { auditError } from "./audit.contract.ts";
-import { type ChainedFact, cursorAfter, DEFAULT_LIMIT, factOf, placeOfCursor, present } from "./audit.domain.ts";
+import { auditCursors, type ChainedFact, DEFAULT_LIMIT, factOf, present } from "./audit.domain.ts";
 import { GapWatch } from "./audit.gaps.ts";
 import { type AuditEntryTable, type AuditHeadTable, type AuditStore, auditStore } from "./audit.store.ts";
 import { verdictOf } from "./audit.verify.ts";
@@ -62,21 +62,16 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 				const { id, role } = identityOf(ctx);
 				if (role !== "admin" && filter.user_id !== undefined && filter.user_id !== id)
 					throw auditError("AUDIT_NOT_YOURS");
-				const after = cursor === undefined ? undefined : placeOfCursor(cursor);
-				if (after === null) throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
-
-				// One row more than asked for tells whether there is a next page.
 				const rows = await this.entries.page({
 					...filter,
 					...(role !== "admin" && { user_id: id }),
 					from: milliseconds("from", from),
 					to: milliseconds("to", to),
-					after,
+					after: auditCursors.placeOf(cursor),
 					limit: limit + 1
 				});
-				const page = rows.slice(0, limit);
-				const last = rows.length > limit ? page.at(-1) : undefined;
-				return { entries: page.map(present), next_cursor: last ? cursorAfter(last) : null };
+				const { page, next_cursor } = auditCursors.page(rows, limit);
+				return { entries: page.map(present), next_cursor };
 			}
 		},
 

@@ -36,15 +36,8 @@ export function writtenTexts({ title, content }: Pick<UpdateNote, "title" | "con
 	};
 }
 
-const noteCursors = cursors("n", ["id"]);
-
-/** The cursor after a note. */
-export const cursorAfter = noteCursors.after;
-
-/** The id that a cursor stands for, null for text that is not a cursor. */
-export function idOfCursor(cursor: string): number | null {
-	return noteCursors.read(cursor)?.id ?? null;
-}
+/** Cursors of a user's notes. */
+export const noteCursors = cursors("n", ["id"]);
 
 /** A note as clients see it. */
 export function present(note: StoredNote, author: Author | undefined): Note {

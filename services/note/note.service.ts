@@ -14,7 +14,7 @@ import { noteModel } from "../../models/note.model.ts";
 import { type AuthorsOf, authorDirectory, FALLBACKS } from "./note.authors.ts";
 import * as contract from "./note.contract.ts";
 import { noteError } from "./note.contract.ts";
-import { cursorAfter, DEFAULT_LIMIT, idOfCursor, present } from "./note.domain.ts";
+import { DEFAULT_LIMIT, noteCursors, present } from "./note.domain.ts";
 import { type NoteLists, noteLists } from "./note.lists.ts";
 import { type NoteStore, noteStore } from "./note.store.ts";
 
@@ -73,26 +73,19 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			tracing: { tags: { params: ["offset", "limit"] } },
 			async handler(ctx: Context<contract.QueryNotes, Meta>): Promise<contract.NotePage> {
 				const { search_key, cursor, offset = 0, limit = DEFAULT_LIMIT } = ctx.params;
-				const before = cursor === undefined ? undefined : idOfCursor(cursor);
-				if (before === null) throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
+				const before = noteCursors.placeOf(cursor)?.id;
 				if (cursor && ctx.params.offset !== undefined)
 					throw fieldError("offset", "cursorOrOffset", "The 'offset' field excludes the 'cursor' field.");
 
 				const { id } = identityOf(ctx);
 				return this.lists.page(id, { search_key, before, offset, limit }, async () => {
-					// One row more than asked for tells whether there is a next page.
 					const { total, rows } = await this.notes.page(id, search_key, { before, offset, limit: limit + 1 });
-					const page = rows.slice(0, limit);
+					const { page, next_cursor } = noteCursors.page(rows, limit);
 					const authors = await this.authorsOf(
 						ctx,
 						page.map(note => note.user_id)
 					);
-					const last = rows.length > limit ? page.at(-1) : undefined;
-					return {
-						total,
-						notes: page.map(note => present(note, authors.get(note.user_id))),
-						next_cursor: last ? cursorAfter(last) : null
-					};
+					return { total, notes: page.map(note => present(note, authors.get(note.user_id))), next_cursor };
 				});
 			}
 		},

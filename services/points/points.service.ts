@@ -1,6 +1,5 @@
 import type { Context, ServiceSchema } from "moleculer";
 import { databaseUrl, env } from "../../lib/env.ts";
-import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, platform } from "../../lib/streams.ts";
@@ -96,14 +95,10 @@ const PointsService: ServiceSchema<DbSettings, PointsMethods, PointsVars> = {
 			params: contract.queryHistory,
 			async handler(ctx: Context<contract.QueryHistory, Meta>): Promise<contract.History> {
 				const { cursor, limit = DEFAULT_LIMIT } = ctx.params;
-				const before = cursor === undefined ? undefined : historyCursors.read(cursor);
-				if (before === null) throw fieldError("cursor", "cursor", "The 'cursor' field is not a cursor of this list.");
-
-				// One row more than asked for tells whether there is a next page.
-				const rows = await this.points.page(identityOf(ctx).id, before?.id, limit + 1);
-				const page = rows.slice(0, limit);
-				const last = rows.length > limit ? page.at(-1) : undefined;
-				return { entries: page.map(present), next_cursor: last ? historyCursors.after(last) : null };
+				const before = historyCursors.placeOf(cursor)?.id;
+				const rows = await this.points.page(identityOf(ctx).id, before, limit + 1);
+				const { page, next_cursor } = historyCursors.page(rows, limit);
+				return { entries: page.map(present), next_cursor };
 			}
 		}
 	},

@@ -101,6 +101,8 @@ describe("The service that the README adds", () => {
 		assert.deepEqual(body, { code: 0, message: "Success", data: { notes: 1, words: 3 } });
 		assert.equal((await client.send("GET", "/v1/stats/words?limit=0", { token })).status, 422);
 		assert.equal((await client.send("GET", "/v1/stats/words")).status, 401);
+		const { checks } = (await client.send("GET", "/readyz")).body as unknown as { checks: Record<string, string> };
+		assert.equal(checks.stats, "ok");
 		const document = (await client.send("GET", "/openapi.json")).body as unknown as { paths: object };
 		assert.ok("/v1/stats/words" in document.paths);
 	});

@@ -54,6 +54,27 @@ describe("The health check of a node without HTTP", await requireServers("nats")
 		assert.deepEqual(await check(env), { code: 0, output: "" });
 	});
 
+	for (const { how, args, login, sealed } of [
+		{
+			how: "asks for a user and password",
+			args: ["--user", "notemesh", "--pass", "secret"],
+			login: "notemesh:secret@"
+		},
+		{ how: "asks for a token", args: ["--auth", "secret"], login: "secret@" },
+		{ how: "carries sealed packets", args: [], login: "", sealed: { MESH_KEYS: `key:${"x".repeat(32)}` } }
+	])
+		it(`succeeds where NATS ${how}`, async t => {
+			await using nats = await startNats({ args });
+			const DATA_DIR = mkdtempSync(join(tmpdir(), "notemesh-health-"));
+			t.after(() => rmSync(DATA_DIR, { recursive: true, force: true }));
+			const NATS_URL = nats.url.replace("//", `//${login}`);
+			const env = { NATS_URL, SERVICEDIR: "services/note", NODE_NAME: "note-1", DATA_DIR, ...sealed };
+			const runner = ["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"];
+			await using node = spawnNode({ args: [...runner, "--mask", "**/*.service.ts"], env });
+			await node.waitForLine(/started successfully/);
+			assert.deepEqual(await check(env), { code: 0, output: "" });
+		});
+
 	it("fails with the service's reason when the service is not ready", async () => {
 		await using nats = await startNats();
 		await using _node = await startNode(nats.url, () => {

@@ -178,7 +178,7 @@ export async function spawnRegistryNode(
 
 let scenes = 0;
 
-/** A cluster of one test on servers that it shares with others, in a namespace of its own: tests may run side by side. */
+/** A mesh of one test on servers that it shares with others, in a namespace of its own: tests may run side by side. */
 export class Scene {
 	readonly namespace: string;
 	/** The keys of the namespace, without their prefix. */

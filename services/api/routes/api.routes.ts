@@ -30,7 +30,8 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		method: "GET",
 		path: "/readyz",
 		action: "api.ready",
-		summary: "Readiness: databases, transporter and registry; 503 while draining",
+		summary:
+			"Readiness: each service with its database, and the transporter; 503 without note or transporter, and while draining",
 		auth: false,
 		result: api.readyResult(services, ["ok"]),
 		unavailable: api.readyResult(services, ["failed", "draining"]),

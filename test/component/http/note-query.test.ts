@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import type { Note, NotePage } from "../../../services/note/note.contract.ts";
-import { cursorAfter } from "../../../services/note/note.domain.ts";
+import { noteCursors } from "../../../services/note/note.domain.ts";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
 import type { Client, TestUser } from "../../support/client.ts";
@@ -87,7 +87,7 @@ onBothShapes(app => {
 		it("after a cursor of another user holds no note of theirs", async () => {
 			const other = await client.newUser();
 			await client.newNote(other.token);
-			const cursor = cursorAfter({ id: Number.MAX_SAFE_INTEGER });
+			const cursor = noteCursors.after({ id: Number.MAX_SAFE_INTEGER });
 			const found = assertSuccess<NotePage>(await ask(`?limit=100&cursor=${cursor}`));
 			assert.deepEqual(ids(found.notes), ids(notes));
 		});
@@ -135,15 +135,15 @@ onBothShapes(app => {
 			["cursor=abc", "cursor"],
 			["cursor=1", "cursor"],
 			[`cursor=${"a".repeat(65)}`, "cursor"],
-			[`cursor=${cursorAfter({ id: 7 })}&cursor=${cursorAfter({ id: 7 })}`, "cursor"],
-			[`cursor=${cursorAfter({ id: 7 })}=`, "cursor"],
-			[`cursor=${cursorAfter({ id: 0 })}`, "cursor"],
-			[`cursor=${cursorAfter({ id: -7 })}`, "cursor"],
-			[`cursor=${cursorAfter({ id: 1.5 })}`, "cursor"],
-			[`cursor=${cursorAfter({ id: 2 ** 53 })}`, "cursor"],
+			[`cursor=${noteCursors.after({ id: 7 })}&cursor=${noteCursors.after({ id: 7 })}`, "cursor"],
+			[`cursor=${noteCursors.after({ id: 7 })}=`, "cursor"],
+			[`cursor=${noteCursors.after({ id: 0 })}`, "cursor"],
+			[`cursor=${noteCursors.after({ id: -7 })}`, "cursor"],
+			[`cursor=${noteCursors.after({ id: 1.5 })}`, "cursor"],
+			[`cursor=${noteCursors.after({ id: 2 ** 53 })}`, "cursor"],
 			[`cursor=${Buffer.from("n1 OR 1=1").toString("base64url")}`, "cursor"],
-			[`cursor=${cursorAfter({ id: 7 })}&offset=0`, "offset"],
-			[`cursor=${cursorAfter({ id: 7 })}&offset=3`, "offset"],
+			[`cursor=${noteCursors.after({ id: 7 })}&offset=0`, "offset"],
+			[`cursor=${noteCursors.after({ id: 7 })}&offset=3`, "offset"],
 			["order=asc", "order"],
 			["user_id=1", "user_id"],
 			["deleted=true", "deleted"],

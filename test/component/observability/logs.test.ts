@@ -190,7 +190,10 @@ describe("The log", () => {
 		await say("info");
 		assert.deepEqual(await loggedOf(), []);
 		await say("loudest");
+		// Another version of the command may know more levels.
+		await broker.broadcast("log.levelChanged", { level: "loudest" });
 		assert.deepEqual(await loggedOf(), []);
+		assert.deepEqual(worker.said("The log level of everything is loudest now."), []);
 		assert.equal(gateway.said("The log level of note is debug now.").length, 1);
 	});
 });

@@ -93,7 +93,8 @@ describe("The metrics of a process", () => {
 		const { client, scrape } = await measuredApp(t);
 		const before = await scrape();
 		assert.equal(before.value("user_login_failures_total", { reason: "credentials" }), 0);
-		assert.equal(before.value("notemesh_limits_refused_total", { limit: "guarded" }), 0);
+		for (const limit of ["all", "guarded", "user", "attempt-minute", "attempt-hour", "attempt-day"])
+			assert.equal(before.value("notemesh_limits_refused_total", { limit }), 0, limit);
 		for (let i = 0; i < 24; i++)
 			await client.send("POST", "/v1/user/login", { json: { username: `nobody-${i}`, password: "wrong-password" } });
 		const after = await scrape();

@@ -6,7 +6,7 @@ import { runInTransaction } from "../../../mixins/db/transaction.ts";
 import { auditEntryModel } from "../../../models/audit-entry.model.ts";
 import { auditHeadModel } from "../../../models/audit-head.model.ts";
 import { migrate } from "../../../models/migrator.ts";
-import { type ChainedFact, cursorAfter, placeOfCursor } from "../../../services/audit/audit.domain.ts";
+import { auditCursors, type ChainedFact } from "../../../services/audit/audit.domain.ts";
 import {
 	type AuditEntryTable,
 	type AuditHeadTable,
@@ -184,11 +184,11 @@ await onEachDatabase("The audit log", databases => {
 		const seen: number[] = [];
 		let cursor: string | undefined;
 		do {
-			const after = cursor === undefined ? undefined : (placeOfCursor(cursor) ?? undefined);
+			const after = auditCursors.placeOf(cursor);
 			const rows = await store.page({ user_id: 1, after, limit: 4 });
 			seen.push(...rows.map(({ sequence }) => sequence));
 			const last = rows.at(-1);
-			cursor = last && cursorAfter(last);
+			cursor = last && auditCursors.after(last);
 			if (seen.length === 4) await append(fact(31));
 		} while (cursor);
 		assert.deepEqual(

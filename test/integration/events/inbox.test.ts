@@ -101,5 +101,8 @@ await onEachDatabase("The inbox", databases => {
 		await writer.inbox.once("reader", message("m1"), effect(writer, 1));
 		assert.equal(await writer.inbox.prune(60_000), 0);
 		assert.equal(await writer.inbox.prune(-1_000), 1);
+		const many = Array.from({ length: 1_200 }, (_, i) => `('reader', 'old ${i}', 0)`).join(", ");
+		await writer.db.query(`INSERT INTO inbox (consumer, msg_id, received_at) VALUES ${many}`);
+		assert.equal(await writer.inbox.prune(60_000), 1_200);
 	});
 });

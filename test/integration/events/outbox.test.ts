@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { ChannelError } from "../../../mixins/channels/transport.ts";
+import { nowOf } from "../../../mixins/db/clock.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
-import { nowOf } from "../../../mixins/outbox/clock.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { FakeStream, prepare, startWriter, unavailable } from "../../support/outbox.ts";
 import { until } from "../../support/until.ts";

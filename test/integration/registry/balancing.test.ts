@@ -21,7 +21,7 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		zone?: string;
 	}
 
-	interface Cluster {
+	interface BalancedMesh {
 		caller: ServiceBroker;
 		/** The caller first. */
 		nodes: ServiceBroker[];
@@ -34,7 +34,7 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		context: TestContext,
 		strategyOptions: WeightedStrategyOptions,
 		others: Record<string, Node>
-	): Promise<Cluster> {
+	): Promise<BalancedMesh> {
 		const scene = new Scene(context, servers);
 		const registry = { strategy: WeightedStrategy, strategyOptions };
 		const [caller, ...started] = await Promise.all([

@@ -35,7 +35,7 @@ async function etcdctl(...args: string[]): Promise<void> {
 type Cleanup = () => unknown;
 
 /** Servers and nodes for one test; `defer` adds to what is undone at its end, in reverse order. */
-async function cluster(context: TestContext, ...ids: string[]) {
+async function mesh(context: TestContext, ...ids: string[]) {
 	const cleanups: Cleanup[] = [];
 	const defer = (cleanup: Cleanup): void => {
 		cleanups.push(cleanup);
@@ -79,7 +79,7 @@ const { skip } = await requireServers("nats", "etcd", "etcdctl");
 // Each test has its own servers, and mostly waits.
 describe("An etcd outage", { skip, concurrency: true }, () => {
 	it("longer than the lease, by a stopped etcd, evicts nobody and fails no call (defect 2)", async context => {
-		const { etcd, one } = await cluster(context, "one", "two", "three");
+		const { etcd, one } = await mesh(context, "one", "two", "three");
 		const lost = record(one, "$node.disconnected");
 		const load = new Load(one);
 
@@ -97,7 +97,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 	});
 
 	it("by a frozen etcd, with all leases expired at once, holds everybody until they are back", async context => {
-		const { etcd, one, nodes } = await cluster(context, "one", "two", "three");
+		const { etcd, one, nodes } = await mesh(context, "one", "two", "three");
 		const lost = record(one, "$node.disconnected");
 		const heard = record(
 			one,
@@ -119,7 +119,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 
 		assert.deepEqual(load.failures, []);
 		assert.deepEqual(lost, []);
-		assert.equal(discovererOf(one).cluster.membership.heldCount, 0);
+		assert.equal(discovererOf(one).mesh.membership.heldCount, 0);
 		const names = new Set(heard.map(([name]) => name));
 		for (const name of ["$discoverer.disconnected", "$discoverer.connected", "$discoverer.leaseLost"]) {
 			assert.ok(names.has(name), `${name} was announced`);
@@ -127,7 +127,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 	});
 
 	it("with loss of all data evicts nobody, and everybody registers again", async context => {
-		const { defer, etcd, one, nodes } = await cluster(context, "one", "two", "three");
+		const { defer, etcd, one, nodes } = await mesh(context, "one", "two", "three");
 		const client = etcdClient(etcd);
 		defer(() => client.close());
 		for (let i = 0; i < 10; i++) await client.put("elsewhere").value(i); // a revision that the new etcd is below
@@ -150,7 +150,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 	});
 
 	it("that ends with a restored backup, so that the revision goes back, is noticed and overcome", async context => {
-		const { defer, etcd, peerPort, one, start } = await cluster(context, "one", "two");
+		const { defer, etcd, peerPort, one, start } = await mesh(context, "one", "two");
 		const client = etcdClient(etcd);
 		defer(() => client.close());
 		const backup = join(temporaryFolder("backup"), "etcd.db");
@@ -177,7 +177,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 	});
 
 	it("during which a node crashed removes that node, and no other, once the hold is over", async context => {
-		const { servers, etcd, one } = await cluster(context, "one", "two");
+		const { servers, etcd, one } = await mesh(context, "one", "two");
 		const victim = await spawnRegistryNode(servers, "victim");
 		await until("one sees the victim", () => sees(one, "victim"));
 
@@ -185,12 +185,12 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 		await victim.kill();
 		await delay(100);
 		await etcd.start();
-		await until("the victim is removed", () => discovererOf(one).cluster.membership.get("victim") === undefined);
+		await until("the victim is removed", () => discovererOf(one).mesh.membership.get("victim") === undefined);
 		assert.ok(sees(one, "two"));
 	});
 
 	it("does not keep a service added meanwhile from being published afterwards (defect 4)", async context => {
-		const { etcd, one, two } = await cluster(context, "one", "two");
+		const { etcd, one, two } = await mesh(context, "one", "two");
 
 		await etcd.stop();
 		await until("two knows", () => discovererOf(two).link.endpoint === undefined);
@@ -202,7 +202,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 	});
 
 	it("at the start of a node delays it, over one NATS connection, and each call runs once (defect 3)", async context => {
-		const { defer, natsConnections, etcd, servers, one } = await cluster(context, "one");
+		const { defer, natsConnections, etcd, servers, one } = await mesh(context, "one");
 		await etcd.stop();
 		let executed = 0;
 		const late = makeNode(servers, {
@@ -227,7 +227,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 	});
 
 	it("never blocks the stop of a node", async context => {
-		const { etcd, one, two } = await cluster(context, "one", "two");
+		const { etcd, one, two } = await mesh(context, "one", "two");
 		etcd.pause();
 
 		await two.stop(); // etcd stays frozen all the time
@@ -238,7 +238,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 
 describe("A long etcd outage", { skip }, () => {
 	it("does not block the event loop or hammer etcd, however long it lasts (defect 1)", async context => {
-		const { etcd, one } = await cluster(context, "one");
+		const { etcd, one } = await mesh(context, "one");
 		const errors = record(one, "$discoverer.error");
 		await etcd.stop();
 

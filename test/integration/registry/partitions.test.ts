@@ -80,7 +80,7 @@ describe("A node partitioned", skip ? { skip } : requireNamespaces(), () => {
 		await start();
 
 		await namespace.cut(namespace.addresses.nats);
-		await until("the node has withdrawn", () => discovererOf(one).cluster.membership.get("far") === undefined);
+		await until("the node has withdrawn", () => discovererOf(one).mesh.membership.get("far") === undefined);
 		await namespace.mend(namespace.addresses.nats);
 
 		const back = await until("the node is back", () => sees(one, "far"));

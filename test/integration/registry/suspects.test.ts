@@ -54,7 +54,7 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 
 		assert.ok(load.failures.length <= 2, `${load.failures.length} calls failed: ${load.failures[0]}`);
 		assert.equal(caller.registry.nodes.get("two").available, false);
-		assert.ok(discovererOf(caller).cluster.membership.get("two"), "etcd remains the truth about membership");
+		assert.ok(discovererOf(caller).mesh.membership.get("two"), "etcd remains the truth about membership");
 	});
 
 	it("gets a retryable error at once when the only node has crashed", async () => {
@@ -172,7 +172,7 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 		const lost = record(caller, "$node.disconnected");
 
 		await servers.nats.kill();
-		await until("the node has withdrawn", () => discovererOf(caller).cluster.membership.get("one") === undefined);
+		await until("the node has withdrawn", () => discovererOf(caller).mesh.membership.get("one") === undefined);
 		assert.equal(lost.length, 1);
 
 		await servers.nats.start();

@@ -10,8 +10,8 @@ import { Roster } from "./roster.ts";
 import type { ServiceWeights } from "./service-weights.ts";
 import { Suspects } from "./suspects.ts";
 
-/** What the cluster's state means for this node. */
-export interface ClusterListener {
+/** What the mesh's state means for this node. */
+export interface MeshListener {
 	/** Revision at which this instance counts as born; 0 after etcd has lost its data. */
 	born(revision: number): void;
 	/** The record of one of this node's own services, as etcd has it. */
@@ -21,7 +21,7 @@ export interface ClusterListener {
 }
 
 /** The other nodes: turns what etcd says into the broker's catalog of nodes. */
-export class Cluster implements LinkListener {
+export class Mesh implements LinkListener {
 	readonly membership: Membership;
 	readonly suspects: Suspects;
 	/** Resolves when the nodes were read for the first time. */
@@ -29,7 +29,7 @@ export class Cluster implements LinkListener {
 	readonly #broker: ServiceBroker;
 	readonly #logger: ServiceBroker["logger"];
 	readonly #metrics: RegistryMetrics;
-	readonly #listener: ClusterListener;
+	readonly #listener: MeshListener;
 	readonly #nodes: BrokerNodes;
 	readonly #roster: Roster;
 	readonly #reportKnown: () => void;
@@ -39,7 +39,7 @@ export class Cluster implements LinkListener {
 	constructor(
 		broker: ServiceBroker,
 		parts: { keys: KeyLayout; weights: ServiceWeights; metrics: RegistryMetrics; options: ResolvedOptions },
-		listener: ClusterListener
+		listener: MeshListener
 	) {
 		const { keys, weights, metrics, options } = parts;
 		const { nodeID, instanceID } = broker;

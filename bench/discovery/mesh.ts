@@ -74,7 +74,7 @@ export class BenchNode {
 }
 
 /** NATS, etcd and nodes with one kind of discovery. */
-export class BenchCluster {
+export class BenchMesh {
 	readonly kind: Kind;
 	readonly nats: LocalServer;
 	readonly etcd: LocalServer;
@@ -88,10 +88,10 @@ export class BenchCluster {
 		this.#natsMonitor = natsMonitor;
 	}
 
-	static async start(kind: Kind): Promise<BenchCluster> {
+	static async start(kind: Kind): Promise<BenchMesh> {
 		const monitorPort = await freePort();
 		const nats = startNats({ args: ["--http_port", String(monitorPort)] });
-		return new BenchCluster(kind, await nats, await startEtcd(), `http://127.0.0.1:${monitorPort}/varz`);
+		return new BenchMesh(kind, await nats, await startEtcd(), `http://127.0.0.1:${monitorPort}/varz`);
 	}
 
 	async stop(): Promise<void> {
