@@ -9,6 +9,7 @@ import { ServedConsumer } from "./channels/served-consumer.ts";
 import {
 	ChannelError,
 	type ConsumerDefinition,
+	fits,
 	type OutgoingMessage,
 	type Published,
 	type StoredMessage,
@@ -97,13 +98,23 @@ export class Channels {
 
 	/** Makes sure that a stream is there as it is defined; asks the server once. */
 	declare(stream: string, { again = false } = {}): Promise<StreamState> {
-		const definition = this.#options.streams.find(({ name }) => name === stream);
-		if (!definition) throw new Error(`No stream ${stream} is defined`);
+		const definition = this.#defined(stream);
 		if (again) this.#declared.delete(stream);
 		const declared = this.#declared.get(stream) ?? this.transport.declareStream(definition);
 		this.#declared.set(stream, declared);
 		declared.catch(() => this.#declared.delete(stream));
 		return declared;
+	}
+
+	/** The names of all streams of the platform. */
+	get streams(): string[] {
+		return this.#options.streams.map(({ name }) => name);
+	}
+
+	/** @throws Error where the table has no such stream, or the stream does not take the subject */
+	assertTakes(stream: string, subject: string): void {
+		if (!this.#defined(stream).subjects.some(pattern => fits(pattern, subject)))
+			throw new Error(`Stream ${stream} does not take the subject ${subject}`);
 	}
 
 	/**
@@ -122,6 +133,12 @@ export class Channels {
 			await this.declare(message.stream, { again: true });
 			return this.transport.publish(message);
 		}
+	}
+
+	#defined(stream: string): StreamDefinition {
+		const definition = this.#options.streams.find(({ name }) => name === stream);
+		if (!definition) throw new Error(`No stream ${stream} is defined`);
+		return definition;
 	}
 
 	/** From now on nothing is published any more. */

@@ -17,6 +17,8 @@ export interface EventsMethods extends ChannelsMethods, OutboxMethods, AuditMeth
 export function throughChannels(service: Service): Publisher {
 	const { channels } = service as Service & ChannelsMethods;
 	return {
+		streams: channels.streams,
+		check: ({ stream, subject }) => channels.assertTakes(stream, subject),
 		// A stream that is gone is not made anew on the way: the relay has to see that it was.
 		publish: message => channels.publish(message, { declare: false }),
 		streamState: stream => channels.declare(stream, { again: true }),

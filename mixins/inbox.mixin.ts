@@ -32,7 +32,8 @@ export function InboxMixin({ retention = RETENTION_MS }: InboxOptions = {}): Par
 	const timers = new WeakMap<Service, NodeJS.Timeout>();
 	return {
 		started() {
-			const { db, transaction, logger } = this as unknown as InboxService;
+			const { db, transaction, logger, name } = this as unknown as InboxService;
+			if (!db) throw new Error(`Service '${name}': the inbox mixin stands before the DB mixin in the list of mixins`);
 			const inbox = new Inbox(db, work => transaction(work));
 			this.inbox = inbox;
 			const prune = () => inbox.prune(retention).catch(error => logger.debug("The inbox can not be pruned", error));

@@ -57,19 +57,24 @@ const FAILED = "outbox.failed";
 export class Outbox {
 	readonly #store: OutboxStore;
 	readonly #relay: Relay;
+	readonly #publisher: Publisher;
 	readonly #service: OutboxService;
 	readonly #options: OutboxOptions;
 	readonly #timer: NodeJS.Timeout;
 
 	constructor(service: OutboxService, options: OutboxOptions) {
 		const { publisher, relay, probe } = options;
+		if (!service.db)
+			throw new Error(`Service '${service.name}': the outbox mixin stands before the DB mixin in the list of mixins`);
 		this.#service = service;
 		this.#options = options;
-		this.#store = new OutboxStore(service.db, work => service.transaction(work));
+		this.#publisher = publisher(service);
+		this.#store = new OutboxStore(service.db, work => service.transaction(work), this.#publisher.streams);
 		this.#relay = new Relay({
 			store: this.#store,
-			recorded: () => recordedStreams(service.db),
-			publisher: publisher(service),
+			recorded: async () =>
+				(await recordedStreams(service.db)).filter(({ stream }) => this.#publisher.streams?.includes(stream) ?? true),
+			publisher: this.#publisher,
 			source: service.name,
 			settings: { ...RELAY, ...relay },
 			log: service.logger,
@@ -84,8 +89,10 @@ export class Outbox {
 	 *
 	 * @param ctx the request that causes it, for its headers
 	 * @returns the id of the fact
+	 * @throws Error where no stream takes it
 	 */
 	async add(transaction: Transaction, { stream, subject, payload, ...about }: Fact, ctx?: Context): Promise<string> {
+		this.#publisher.check?.({ stream, subject });
 		const msg_id = ulid();
 		const headers = ctx ? (this.#options.headersOf?.(ctx) ?? {}) : {};
 		const row = {

@@ -16,6 +16,10 @@ export interface Publisher {
 	publish(message: OutboxMessage): Promise<{ seq: number; duplicate: boolean }>;
 	/** What the stream is now, made anew where it was gone. */
 	streamState(stream: string): Promise<{ created: string; lastSeq: number }>;
+	/** All streams that it knows; rows for others are left to who knows them. Any where not given. */
+	streams?: readonly string[];
+	/** @throws Error for what no stream takes, now or later: as a row it would hold up all others */
+	check?(fact: { stream: string; subject: string }): void;
 	/** Calls a function whenever the streams may have become others: after each lost connection. */
 	onInterruption?(listener: () => void): void;
 }

@@ -53,12 +53,15 @@ export class OutboxStore {
 	 * the order of ids, would soon find enough of it.
 	 */
 	readonly #byPending: string;
+	/** Newer or older code may have left rows for streams that this process does not know: they wait, and hold up nobody. */
+	readonly #ofKnown: string;
 
-	constructor(db: Sequelize, transaction: RunTransaction) {
+	constructor(db: Sequelize, transaction: RunTransaction, streams?: readonly string[]) {
 		this.#db = db;
 		this.#statements = statements(db);
 		this.#transaction = transaction;
 		this.#now = nowOf(db);
+		this.#ofKnown = streams ? `AND stream IN (${streams.map(name => db.escape(name)).join(", ")})` : "";
 		this.#byPending = db.getDialect() === "sqlite" ? `INDEXED BY ${PENDING}` : `FORCE INDEX (${PENDING})`;
 	}
 
@@ -105,7 +108,7 @@ export class OutboxStore {
 	/** Whether there is something to publish, or a request to publish again. Takes no lock. */
 	async hasWork(): Promise<boolean> {
 		const rows = await this.#statements.select<{ work: number }>(
-			`SELECT 1 AS work FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL
+			`SELECT 1 AS work FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ${this.#ofKnown}
 			UNION ALL SELECT 1 FROM outbox_relay WHERE republish = 1 LIMIT 1`,
 			[]
 		);
@@ -135,7 +138,7 @@ export class OutboxStore {
 			if (republish)
 				await this.#update("UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL", {}, transaction);
 			const rows = await select<OutboxRow>(
-				`SELECT ${COLUMNS} FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ORDER BY id LIMIT ${limit}`,
+				`SELECT ${COLUMNS} FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ${this.#ofKnown} ORDER BY id LIMIT ${limit}`,
 				[],
 				transaction
 			);

@@ -1,4 +1,4 @@
-import type { Context, ServiceSchema } from "moleculer";
+import type { ActionSchema, Context, ServiceSchema } from "moleculer";
 import type { Saga } from "./definition.ts";
 import { innermost } from "./lifecycle.ts";
 import { type SagaHost, type SagaSettings, Sagas } from "./sagas.ts";
@@ -11,6 +11,8 @@ export interface SagaOptions extends Partial<SagaSettings> {
 	definitions: readonly Saga[];
 	/** Names who intervenes, for the timeline. The calling node where not given. */
 	actor?: (ctx: { meta: object; nodeID: string | null }) => string;
+	/** What an audit log keeps of an intervention: the `audit` rule of `retry`, `skip` and `fail`. */
+	audit?: NonNullable<ActionSchema["audit"]>;
 }
 
 /** What the mixin adds to `this` of a service. */
@@ -32,7 +34,7 @@ interface Target {
  * The service needs `db` and `transaction`, see `Database`, when its other mixins have started. Its branches must be in
  * place then too: coordinators begin to call them.
  */
-export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Partial<ServiceSchema> {
+export function SagaMixin({ definitions, actor, audit, ...settings }: SagaOptions): Partial<ServiceSchema> {
 	const by = (ctx: Context<Target>) => ({
 		...ctx.params,
 		actor: actor?.(ctx) ?? ctx.nodeID ?? "unknown"
@@ -64,6 +66,7 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 				}
 			},
 			"saga.retry": {
+				...(audit && { audit }),
 				visibility: "published",
 				params: sagaParams.retry,
 				async handler(ctx: Context<Target>): Promise<null> {
@@ -72,6 +75,7 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 				}
 			},
 			"saga.skip": {
+				...(audit && { audit }),
 				visibility: "published",
 				params: sagaParams.skip,
 				async handler(ctx: Context<Target & { step: string }>): Promise<null> {
@@ -80,6 +84,7 @@ export function SagaMixin({ definitions, actor, ...settings }: SagaOptions): Par
 				}
 			},
 			"saga.fail": {
+				...(audit && { audit }),
 				visibility: "published",
 				params: sagaParams.fail,
 				async handler(ctx: Context<Target>): Promise<null> {

@@ -44,8 +44,37 @@ const saga = {
 	}
 } as const;
 
+/** The rows of a contract for the actions that `SagaMixin` gives to a service: `interface Actions extends SagaActions<"user"> {}`. */
+export type SagaActions<Owner extends string> = {
+	[A in keyof Rows as `${Owner}.${A}`]: Rows[A];
+};
+
+interface Target {
+	gid: string;
+}
+
+interface Intervention extends Target {
+	reason: string;
+}
+
+interface Rows {
+	"saga.outcome": {
+		params: Target;
+		result: { gid: string; status: "pending" | "succeed" | "failed"; reason: string | null };
+	};
+	"saga.list": {
+		params: { status?: (typeof STATUS)[number]; attention?: boolean; limit?: number };
+		result: { sagas: object[] };
+	};
+	"saga.get": { params: Target; result: object };
+	"saga.retry": { params: Intervention; result: null };
+	"saga.skip": { params: Intervention & { step: string }; result: null };
+	"saga.fail": { params: Intervention; result: null };
+}
+
 /** What the reading actions answer, as far as clients should rely on it. */
 export const sagaResults = {
+	outcome: { gid: text, status: { type: "enum", values: ["pending", "succeed", "failed"] }, reason: textOrNull },
 	list: { sagas: { type: "array", items: { type: "object", props: saga } } },
 	get: {
 		...saga,

@@ -1,5 +1,6 @@
 import { errorTable } from "../../lib/errors.ts";
 import { type Infer, id, text } from "../../lib/schema.ts";
+import type { SagaActions } from "../../mixins/saga/schemas.ts";
 
 const username = text({ minChars: 1, maxChars: 128, trim: true });
 const newPassword = text({ minChars: 6, maxChars: 128, control: "accept" });
@@ -42,11 +43,6 @@ export const userResult = {
 export const registeredResult = { user_id: id } as const;
 /** A registration that takes longer than a request may: where it stands is told under `/v1/saga/:gid`. */
 export const pendingResult = { gid: { type: "string" }, status: { type: "enum", values: ["pending"] } } as const;
-export const sagaResult = {
-	gid: { type: "string" },
-	status: { type: "enum", values: ["pending", "succeed", "failed"] },
-	reason: { type: "string", nullable: true }
-} as const;
 export const tokensResult = {
 	user_id: id,
 	token: { type: "string" },
@@ -87,35 +83,15 @@ export const userError = errorTable({
 	USER_NOT_FOUND: [404, "User not found"]
 });
 
-interface SagaTarget {
-	gid: string;
-}
-
-interface Why {
-	reason: string;
-}
-
-interface SagaFilter {
-	status?: "submitted" | "aborting" | "succeed" | "failed";
-	attention?: boolean;
-	limit?: number;
-}
-
 declare module "../../lib/call.ts" {
-	interface Actions {
+	/** With the sagas that this service owns; see mixins/saga. */
+	interface Actions extends SagaActions<"user"> {
 		"user.register": { params: RegisterUser; result: Registered | PendingRegistration };
 		/** The registration's branches: a PENDING user that nobody sees, an ACTIVE one, and the ways back. */
 		"user.reserve": { params: Registration; result: Registered };
 		"user.release": { params: Registration; result: undefined };
 		"user.activate": { params: ReservedUser; result: undefined };
 		"user.deactivate": { params: ReservedUser; result: undefined };
-		/** The sagas that this service owns; see mixins/saga. */
-		"user.saga.outcome": { params: SagaTarget; result: Infer<typeof sagaResult> };
-		"user.saga.list": { params: SagaFilter; result: { sagas: object[] } };
-		"user.saga.get": { params: SagaTarget; result: object };
-		"user.saga.retry": { params: SagaTarget & Why; result: null };
-		"user.saga.skip": { params: SagaTarget & Why & { step: string }; result: null };
-		"user.saga.fail": { params: SagaTarget & Why; result: null };
 		"user.check": { params: Credentials; result: { user_id: number } };
 		"user.login": { params: Credentials; result: Tokens };
 		"user.refresh": { params: RefreshSession; result: Tokens };

@@ -43,7 +43,7 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		ParticipantMixin(),
 		RegisterActions,
 		Logins,
-		SagaMixin({ definitions: [registration], actor: operatorOf })
+		SagaMixin({ definitions: [registration], actor: operatorOf, audit: intervention })
 	],
 	settings: { fields: ["id", "username", "avatar"] },
 
@@ -53,10 +53,6 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 		insert: false,
 		update: false,
 		remove: false,
-
-		"saga.retry": { audit: intervention },
-		"saga.skip": { audit: intervention },
-		"saga.fail": { audit: intervention },
 
 		me: {
 			async handler(ctx: Context<undefined, Meta>): Promise<contract.User> {

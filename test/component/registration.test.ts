@@ -58,10 +58,10 @@ describe("Registration", () => {
 
 	it("that is taken back after the user was active ends the logins that were made meanwhile", async t => {
 		const app = await startApp(t);
-		const { user_id } = (await register(app, "ann")).body.data as { user_id: number };
-		const { body } = await app.client.send("POST", "/v1/user/login", { json: credentials("ann") });
-		const [{ gid } = {}] = await rows("user", "SELECT gid FROM saga");
-		const params = { user_id, username: "ann" };
+		const { user_id } = (await register(app, "brief")).body.data as { user_id: number };
+		const { body } = await app.client.send("POST", "/v1/user/login", { json: credentials("brief") });
+		const [{ gid } = {}] = await rows("user", "SELECT gid FROM saga ORDER BY created_at DESC LIMIT 1");
+		const params = { user_id, username: "brief" };
 		const takeBack = () =>
 			app.broker.call("user.deactivate", params, { meta: { saga: { gid, step: "activation", op: "compensate" } } });
 		await Promise.all([takeBack(), takeBack()]);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import type { AddressInfo, Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,13 +11,10 @@ import { Client, type TestUser } from "./client.ts";
 type Ends = Pick<TestContext, "after"> | { after(end: () => Promise<void>): void };
 
 /** The services of a test: those given replace the real ones, null leaves one out. */
-export interface AppServices {
-	user?: ServiceSchema | null;
-	note?: ServiceSchema | null;
-	audit?: ServiceSchema | null;
-	letter?: ServiceSchema | null;
-	points?: ServiceSchema | null;
-}
+export type AppServices = Readonly<Record<string, ServiceSchema | null | undefined>>;
+
+/** All services but the gateway: the folders below `services`. */
+const OTHERS = readdirSync("services").filter(name => name !== "api");
 
 export interface App {
 	/** The broker of the gateway. */
@@ -48,9 +45,9 @@ export function quiet(options: BrokerOptions = {}): BrokerOptions {
 export async function startApp(t: Ends, services: AppServices = {}, options: BrokerOptions = {}): Promise<App> {
 	const broker = new ServiceBroker(quiet({ nodeID: "app", requestTimeout: 10_000, ...options }));
 	for (const schema of await schemas(services)) broker.createService(schema);
-	await broker.start();
 	const stop = () => broker.stop();
 	t.after(stop);
+	await broker.start();
 	return { broker, worker: broker, client: clientOf(broker), stop };
 }
 
@@ -72,10 +69,10 @@ export async function startSplitApp(
 	const [api, ...others] = await schemas(services);
 	gateway.createService(api as ServiceSchema);
 	for (const schema of others) worker.createService(schema);
-	await Promise.all([gateway.start(), worker.start()]);
-	await gateway.waitForServices(others.map(schema => schema.name));
 	const stop = async () => void (await Promise.all([gateway.stop(), worker.stop()]));
 	t.after(stop);
+	await Promise.all([gateway.start(), worker.start()]);
+	await gateway.waitForServices(others.map(schema => schema.name));
 	return { broker: gateway, worker, client: clientOf(gateway), stop };
 }
 
@@ -91,7 +88,7 @@ export async function startNode(
 	t: Ends,
 	{ broker }: App,
 	nodeID: string,
-	names: readonly ("api" | "user" | "note")[],
+	names: readonly string[],
 	own: BrokerOptions = {}
 ): Promise<ServiceBroker> {
 	const { namespace, transporter, requestTimeout } = broker.options;
@@ -132,9 +129,8 @@ async function realService(name: string): Promise<ServiceSchema> {
 }
 
 async function schemas(services: AppServices): Promise<ServiceSchema[]> {
-	const names = ["user", "note", "points", "audit", "letter"] as const;
 	const chosen = await Promise.all(
-		names.map(name => (services[name] === undefined ? realService(name) : services[name]))
+		OTHERS.map(name => (services[name] === undefined ? realService(name) : services[name]))
 	);
 	return [await realService("api"), ...chosen.filter(schema => schema !== null)];
 }

@@ -30,7 +30,7 @@ export class FakeStream {
 		return { seq: ++this.lastSeq, duplicate: false };
 	}
 
-	async streamState(): Promise<{ created: string; lastSeq: number }> {
+	async streamState(_name: string): Promise<{ created: string; lastSeq: number }> {
 		const { created, lastSeq } = this;
 		return { created, lastSeq };
 	}

@@ -24,11 +24,22 @@ export interface SampleRequest {
 	options: RequestOptions;
 }
 
+function isRequired(rule: unknown): boolean {
+	return typeof rule === "object" && !(rule as { optional?: boolean }).optional;
+}
+
 /** One good request for each route of the table. @param ids what stands for the parameters of paths */
 export function sampleRequests(ids = "1"): SampleRequest[] {
 	return routes.map(route => {
 		const path = route.path.replace(/:\w+/g, ids);
 		const json = bodies[route.action];
+		const wanted = Object.entries(route.params ?? {}).filter(
+			([field, rule]) => isRequired(rule) && !route.path.includes(`:${field}`)
+		);
+		if (!json && !/GET|DELETE/.test(route.method) && wanted.length > 0)
+			throw new Error(
+				`There is no sample body for ${route.action}: it belongs to \`bodies\` in test/support/requests.ts`
+			);
 		return { name: `${route.method} ${path}`, route, path, options: json ? { json } : {} };
 	});
 }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import { neighbours } from "../../../services/api/routes.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
 import type { Client, RequestOptions, TestUser } from "../../support/client.ts";
 
 useEnvironment();
 
-const services = { user: "ok", note: "ok", audit: "ok", letter: "ok", points: "ok" };
+const services = Object.fromEntries(neighbours.map(name => [name, "ok"]));
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 onBothShapes(app => {

@@ -115,7 +115,8 @@ onBothShapes(app => {
 			);
 			assert.deepEqual(
 				routes.filter(route => !visited.has(route)).map(route => `${route.method} ${route.path}`),
-				[]
+				[],
+				"what no request in test/support/conversation.ts asks for"
 			);
 		});
 

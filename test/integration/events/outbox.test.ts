@@ -171,6 +171,40 @@ await onEachDatabase("The outbox", databases => {
 		await until("the refused one", () => stream.stored.length === 3);
 	});
 
+	it("rows for a stream that this process does not know wait for one that does, and hold up nobody", async t => {
+		const url = await create();
+		const newer = new FakeStream();
+		newer.before = () => Promise.reject(unavailable());
+		const first = await startWriter(t, url, { publisher: () => newer });
+		await first.write([1], { stream: "NEWER" });
+		await first.db.query(
+			"INSERT INTO outbox_streams (stream, created, last_seq, last_sequence) VALUES ('OLDER', '', 1, 1)"
+		);
+		await first.stop();
+		const stream = new FakeStream();
+		stream.streamState = async name => {
+			if (name !== "FACTS") throw new Error(`No stream ${name}`);
+			return { created: stream.created, lastSeq: stream.lastSeq };
+		};
+		const publisher = () => Object.assign(stream, { streams: ["FACTS"] });
+		const second = await startWriter(t, url, { publisher, relay: { watch: 20 } });
+		await second.write([2]);
+		await until("the known one", () => stream.numbers.includes(2));
+		assert.deepEqual(stream.numbers, [2]);
+		assert.equal((await second.outbox.backlog()).pending, 1);
+	});
+
+	it("a fact that no stream takes fails where it is written", async t => {
+		const check = () => {
+			throw new Error("No stream takes it");
+		};
+		const writer = await startWriter(t, await create(), {
+			publisher: () => Object.assign(new FakeStream(), { check })
+		});
+		await assert.rejects(writer.write([1]), /No stream takes it/);
+		assert.deepEqual(await writer.rows("SELECT id FROM outbox"), []);
+	});
+
 	it("an outage does not count against rows", async t => {
 		const stream = new FakeStream();
 		let away = 12;
