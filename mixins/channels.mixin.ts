@@ -10,6 +10,7 @@ import {
 	ChannelError,
 	type ConsumerDefinition,
 	fits,
+	MAX_DATA_BYTES,
 	type OutgoingMessage,
 	type Published,
 	type StoredMessage,
@@ -124,6 +125,8 @@ export class Channels {
 	 */
 	async publish(message: OutgoingMessage, { declare = true } = {}): Promise<Published> {
 		if (this.#stopping) throw new ChannelError("CHANNELS_STOPPING", "The service is stopping");
+		const bytes = Buffer.byteLength(message.data);
+		if (bytes > MAX_DATA_BYTES) throw new ChannelError("MESSAGE_REFUSED", `The message has ${bytes} bytes`);
 		if (!declare) return this.transport.publish(message);
 		await this.declare(message.stream);
 		try {

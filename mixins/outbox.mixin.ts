@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Context, Service, ServiceSchema } from "moleculer";
 import type { Sequelize, Transaction } from "sequelize";
 import { pruneAll } from "./db/prune.ts";
@@ -52,6 +53,7 @@ const MEASURE_MS = 5_000;
 const PENDING = "outbox.pending";
 const AGE = "outbox.age";
 const FAILED = "outbox.failed";
+const STOP_PATIENCE_MS = 5_000;
 
 /** Facts on their way from a business transaction to a stream. */
 export class Outbox {
@@ -128,9 +130,12 @@ export class Outbox {
 		return pruneAll(limit => this.#store.prune(this.#options.retention ?? RETENTION_MS, limit));
 	}
 
+	/** Ends the relay. One whose database or streams do not answer is not waited for: its lease ends by itself. */
 	async stop(): Promise<void> {
 		clearInterval(this.#timer);
-		await this.#relay.stop();
+		const late = delay(STOP_PATIENCE_MS, true, { ref: false });
+		if (await Promise.race([this.#relay.stop(), late]))
+			this.#service.logger.warn("The outbox relay did not end in time");
 	}
 
 	async #keepHouse(): Promise<void> {

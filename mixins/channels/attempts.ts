@@ -79,13 +79,11 @@ export class Attempts {
 
 	/** Sends a message away that was not tried. */
 	async handBack(delivery: Delivery): Promise<void> {
-		const asked = this.#asked.get(delivery.seq) ?? 0;
-		this.#asked.set(delivery.seq, asked + 1);
-		// Less and less often: after this process, the next one counts what it was handed in vain as attempts.
-		const longest = this.#settings.ackWait / 4;
-		await delivery
-			.retry(Math.min(HAND_BACK_MS * 2 ** asked, Math.max(HAND_BACK_MS, longest)))
-			.catch(this.#cameToNothing(delivery));
+		this.#asked.set(delivery.seq, (this.#asked.get(delivery.seq) ?? 0) + 1);
+		// As late as after an attempt: another process counts what was handed out in vain as attempts, and gives up after so many.
+		const isFirst = delivery.attempts === 1;
+		const delay = isFirst ? HAND_BACK_MS : retryDelay(this.#settings.retryDelay, delivery.attempts);
+		await delivery.retry(delay).catch(this.#cameToNothing(delivery));
 	}
 
 	/** Sends a message away that was tried in vain. */

@@ -146,6 +146,12 @@ export type ChannelErrorType =
 	| "STREAM_NOT_FOUND"
 	| "DEAD_LETTER_NOT_FOUND";
 
+/**
+ * The most bytes of a message. NATS takes 1 MB by default, headers included; the rest is for those, and for what a dead letter
+ * adds: what can be published can be buried.
+ */
+export const MAX_DATA_BYTES = 1_048_576 - 32_768;
+
 /** An error of the channel layer; matched by `type`. */
 export class ChannelError extends Error {
 	readonly type: ChannelErrorType;

@@ -45,6 +45,8 @@ interface Options {
 	rows: readonly OutboxRow[];
 	/** Whether the streams have to be looked at before anything more is published. */
 	interrupted: () => boolean;
+	/** Whether it is time to mark what was published: another relay may follow, which would publish it all again. */
+	isLate: () => boolean;
 }
 
 /**
@@ -52,12 +54,13 @@ interface Options {
  * aggregates at once. So the stream has each aggregate's facts in order whatever fails on the way, and what is marked
  * as published is a prefix of each aggregate's rows.
  */
-export async function publishBatch({ publisher, source, known, rows, interrupted }: Options): Promise<BatchResult> {
+export async function publishBatch(options: Options): Promise<BatchResult> {
+	const { publisher, source, known, rows, interrupted, isLate } = options;
 	const result: BatchResult = { published: [], refused: [], lastSeqs: new Map(), backwards: [] };
 
 	const publishChain = async (chain: readonly OutboxRow[]) => {
 		for (const row of chain) {
-			if (result.outage) return;
+			if (result.outage || isLate()) return;
 			if (interrupted()) {
 				result.outage = new Error("The connection to the streams was lost");
 				return;

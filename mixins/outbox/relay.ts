@@ -166,7 +166,8 @@ export class Relay {
 			if (!this.#streams.get(stream)?.created) await this.#look(stream);
 		const known = new Map([...this.#streams].map(([name, { lastSeq }]) => [name, lastSeq]));
 		const interrupted = () => this.#interrupted;
-		const result = await publishBatch({ publisher, source, known, rows, interrupted });
+		const isLate = () => performance.now() - this.#renewed > settings.lease / 2;
+		const result = await publishBatch({ publisher, source, known, rows, interrupted, isLate });
 		for (const stream of new Set(result.backwards)) await this.#alarm(stream);
 		this.#outcome = this.#settled(result);
 		for (const { id, error, giveUp } of result.refused)

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
+import { MAX_DATA_BYTES } from "../../../mixins/channels/transport.ts";
 import { consumer, fact, onEachStreamPlace, run } from "../../support/channels.ts";
 import { until } from "../../support/until.ts";
 
@@ -46,6 +47,20 @@ await onEachStreamPlace("Dead letters of channels", place => {
 		await until("acknowledged", async () => (await transport.consumerState(definition)).pending === 0);
 		assert.ok(refusals > 3);
 		assert.equal((await channels.deadLetters.list()).length, 1);
+	});
+
+	it("C5: the largest message that may be published may also become a dead letter", async t => {
+		const url = await place.create();
+		const { channels } = await run(t, url, {
+			async handler() {
+				throw Object.assign(new Error("x".repeat(5_000)), { retryable: false });
+			}
+		});
+		const data = (bytes: number) => ({ data: JSON.stringify("x".repeat(bytes - 2)) });
+		await assert.rejects(channels.publish(fact(1, data(MAX_DATA_BYTES + 1))), { type: "MESSAGE_REFUSED" });
+		await channels.publish(fact(2, data(MAX_DATA_BYTES)));
+		await until("a dead letter", async () => (await channels.deadLetters.list()).length === 1);
+		assert.equal((await channels.deadLetters.list())[0]?.data.length, MAX_DATA_BYTES);
 	});
 
 	it("C5: what is not JSON, or says that it is final, is not tried again", async t => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { it, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { onEachDatabase } from "../../support/databases.ts";
-import { FakeStream, prepare, startWriter } from "../../support/outbox.ts";
+import { FakeStream, prepare, startWriter, type Writer } from "../../support/outbox.ts";
 import { until } from "../../support/until.ts";
 
 const NEVER = 3_600_000;
@@ -49,5 +50,41 @@ await onEachDatabase("An outbox under load", databases => {
 			await writer.write([n]);
 			await until(`number ${n}`, () => stream.numbers.length === n);
 		}
+	});
+
+	it("marks in time what was published, where a batch takes longer than the lease and another relay waits", async t => {
+		const url = await create();
+		const stream = new FakeStream();
+		let asked = 0;
+		stream.before = async () => {
+			asked++;
+			await delay(8);
+		};
+		const relay = { lease: 400 };
+		const writers = [1, 2].map(() => startWriter(t, url, { publisher: () => stream, relay }));
+		const [writer] = (await Promise.all(writers)) as [Writer];
+		await writer.transaction(async transaction => {
+			for (const n of upTo(150))
+				await writer.outbox.add(transaction, {
+					...{ stream: "FACTS", subject: "fact.counted", payload: { n }, aggregate: "one" }
+				});
+		});
+		await until("all are marked", async () => (await writer.outbox.backlog()).pending === 0);
+		assert.deepEqual([asked, stream.numbers], [150, upTo(150)]);
+	});
+
+	it("is left behind at a stop where its stream does not answer", async t => {
+		const stream = new FakeStream();
+		const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+		const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+		stream.before = () => {
+			ask();
+			return answered;
+		};
+		const writer = await startWriter(t, await create(), { publisher: () => stream });
+		await writer.write([1]);
+		await asked;
+		await writer.stop();
+		answer();
 	});
 });
