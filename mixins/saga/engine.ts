@@ -2,7 +2,16 @@ import { type Backoff, pause } from "./backoff.ts";
 import type { Definitions, Saga, Step } from "./definition.ts";
 import { Fenced, reasonOf, refusals, verdictOf } from "./errors.ts";
 import { plan, stateOf } from "./plan.ts";
-import { deadlineOf, exhausted, hashOf, limitWaits, paramsOf, timedOut, turnRound } from "./progress.ts";
+import {
+	assertSameSteps,
+	deadlineOf,
+	exhausted,
+	hashOf,
+	limitWaits,
+	paramsOf,
+	timedOut,
+	turnRound
+} from "./progress.ts";
 import { isFinished, type Reason, type SagaState } from "./state.ts";
 import type { Claimer, Due, NewSaga, SagaStore } from "./store.ts";
 
@@ -108,11 +117,13 @@ export class SagaEngine {
 	/**
 	 * Drives a saga that this process owns as far as it goes: to its end, or until all that is left has to wait. Where
 	 * somebody else has taken it over, it stops and says nothing.
+	 * @throws Error where the definition has other steps than the saga was begun with
 	 */
 	async drive(saga: SagaState): Promise<void> {
 		const { store, definitions, tell, options } = this.#parts;
 		const definition = definitions.find(saga);
 		if (!definition || isFinished(saga)) return;
+		assertSameSteps(definition, saga);
 		limitWaits(saga, definition, Math.max(options.backoff.cap, options.ongoingDelay));
 
 		let renewing = Promise.resolve();

@@ -25,6 +25,14 @@ export function paramsOf(saga: SagaState, step: Step): object {
 	return step.params ? step.params({ gid, payload, results: resultsOf(saga) } as never) : payload;
 }
 
+/** @throws Error where a definition was changed without a new version: steps are known by their place */
+export function assertSameSteps({ steps }: Saga, saga: SagaState): void {
+	const names = ({ name }: { name: string }) => name;
+	const [now, begun] = [steps.map(names).join(", "), saga.steps.map(names).join(", ")];
+	if (now !== begun)
+		throw new Error(`Saga ${saga.gid} has the steps ${begun}, version ${saga.version} of ${saga.name} now has ${now}`);
+}
+
 /**
  * Takes what a saga still waits for to be no more than it can have been: its database's clock may have been set back
  * since it was stored.

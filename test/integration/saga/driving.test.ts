@@ -60,6 +60,16 @@ await onEachDatabase("A drive", databases => {
 		assert.deepEqual(await rowsOf(database, "saga_event"), []);
 	});
 
+	it("a definition that has other steps now, under the same version, calls nothing", async t => {
+		const database = await sagaDatabase(t, databases);
+		const { begin } = testEngine(database, [saga], {});
+		const begun = await begin(saga, "g1");
+		const changed = defineSaga({ name: "trip", version: 1, steps: [{ name: "car", action: "car.rent" }] });
+		const { engine, calls } = testEngine(database, [changed], {});
+		await assert.rejects(engine.drive(begun), /g1 has the steps hotel, car, mail, version 1 of trip now has car/);
+		assert.deepEqual(calls, []);
+	});
+
 	it("a saga that its owner left without a word has who took it in its timeline", async t => {
 		const database = await sagaDatabase(t, databases);
 		const { begin, engine, store } = testEngine(database, [saga], {}, { lease: 600 });
