@@ -57,7 +57,7 @@ export type ChannelHandler<Payload = never, This = unknown> = (
 declare module "moleculer" {
 	// The type parameters are moleculer's own: an interface is merged only under the same ones.
 	interface ServiceSchema<
-		TSettings = ServiceSettingSchema,
+		TSettings = import("moleculer").ServiceSettingSchema,
 		// biome-ignore lint/suspicious/noExplicitAny: moleculer's defaults, which a merged interface must repeat
 		TMethods = Record<string, any>,
 		// biome-ignore lint/suspicious/noExplicitAny: as above

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
 import { describe, it } from "node:test";
@@ -83,6 +83,11 @@ describe("The import rules", () => {
 			violations(within("mixins"), path => top(path) === "mixins"),
 			[]
 		);
+	});
+
+	it("the mixins type-check by themselves: no type that is declared elsewhere", () => {
+		const { status, stdout } = spawnSync("node_modules/.bin/tsc", ["--project", "mixins"], { encoding: "utf8" });
+		assert.deepEqual([status, stdout], [0, ""]);
 	});
 });
 
