@@ -12,6 +12,7 @@ import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
 import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
 import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
+import { assertOneKey, genericActions, keepOwnActions } from "./db/generic-actions.ts";
 import { type Statements, statements } from "./db/prepared.ts";
 import { SharedTransactions } from "./db/together.ts";
 import { runInTransaction } from "./db/transaction.ts";
@@ -74,7 +75,6 @@ type Method<Result> = (this: DbService, ctx: Context, params: Params) => Result;
 
 interface BaseSchema extends Partial<ServiceSchema> {
 	settings: DbSettings & ServiceSettingSchema;
-	actions: Record<string, ActionSchema & { rest?: unknown }>;
 	methods: {
 		sanitizeParams: Method<Params>;
 	} & Record<"_create" | "_insert" | "_get" | "_update" | "_remove", Method<Promise<unknown>>>;
@@ -91,14 +91,6 @@ const defaultSettings: DbSettings & ServiceSettingSchema = {
 	idField: "id",
 	$secureSettings: ["db"]
 };
-
-/** Without `rest` and never published: no HTTP route. Not cached: a store writes past moleculer-db's cache cleaning. */
-const genericActions = Object.fromEntries(
-	Object.entries(base.actions).map(([name, { rest, cache, ...action }]) => [
-		name,
-		{ ...action, visibility: "public", cache: false } as const
-	])
-);
 
 function withActionErrors(method: Method<Promise<unknown>>): Method<Promise<unknown>> {
 	return async function (ctx, params) {
@@ -165,6 +157,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
  * The service waits in `started` until its database answers, and `stopped` gives the connection back. An action that
  * the service defines itself replaces the generic one as a whole; `false` takes it away. See mixins/db/README.md.
  *
+ * @throws ServiceSchemaError where a generic action finds rows by one id, and the key is of several columns
  * @throws MoleculerError `MIGRATIONS_PENDING` at start, in mode "check"
  */
 export function DbMixin({ model, models = [], url, ...options }: DbOptions): Partial<ServiceSchema> {
@@ -202,6 +195,7 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 			const adapter = new SharedSequelizeAdapter(chosenUrl, settled);
 			Object.assign(merged, { model, adapter });
 			keepOwnActions(merged.actions, this.originalSchema);
+			assertOneKey(merged, model);
 		},
 
 		started() {
@@ -218,22 +212,4 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 /** Moleculer's hook for a mixin to see the service's schema after all mixins were merged into it. */
 interface Merging {
 	merged(this: Service, merged: { name: string; settings?: DbSettings; actions: Record<string, ActionSchema> }): void;
-}
-
-/**
- * Moleculer merges an action with the mixin's of the same name, parameters included, and with that every action that uses
- * the same object of parameters. A definition with a handler of its own shall be what it says, and public unless it says
- * otherwise; the others shall keep their parameters.
- *
- * @param actions the merged ones, changed in place
- * @param original the schema before the merge
- */
-function keepOwnActions(actions: Record<string, ActionSchema>, { actions: own = {} }: Partial<ServiceSchema>): void {
-	for (const [name, action] of Object.entries(own)) {
-		const definition = typeof action === "function" ? { handler: action } : action;
-		const merged = actions[name];
-		if (!merged || typeof definition !== "object") continue;
-		if (!(name in genericActions)) Object.assign(merged, definition.params && { params: definition.params });
-		else if (definition.handler) actions[name] = { visibility: "public", ...definition };
-	}
 }

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
-import type { ServiceBroker } from "moleculer";
+import type { ServiceBroker, ServiceSchema } from "moleculer";
+import { DataTypes } from "sequelize";
 import { DbMixin } from "../../../mixins/db.mixin.ts";
 import { temporaryFolder } from "../../../scripts/servers/leftovers.ts";
 import { sqliteFiles } from "../../support/databases.ts";
@@ -65,6 +66,30 @@ describe("An action of a service with the DB mixin", () => {
 		await assert.rejects(broker.call("thing.create", { name: "x" }), typed(404, "SERVICE_NOT_FOUND"));
 		await service.actions.create?.({ name: "from inside" });
 		assert.equal(await broker.call("thing.count"), 1);
+	});
+});
+
+describe("A table with a key of two columns", () => {
+	const part = { type: DataTypes.BIGINT, primaryKey: true };
+	const model = { name: "cart", define: { user_id: part, product_id: part, count: DataTypes.INTEGER } };
+	const own = () => "own";
+	const created = (t: TestContext, actions: ServiceSchema["actions"]) =>
+		brokerFor(t).createService({ name: "cart", mixins: [DbMixin({ model })], actions });
+
+	const refused: [string, ServiceSchema["actions"], string][] = [
+		["all actions that take one id", {}, "get, update, remove"],
+		["the last of them", { get: false, update: own }, "remove"],
+		["one that is private", { get: own, update: { visibility: "private" }, remove: false }, "update"]
+	];
+	for (const [what, actions, names] of refused)
+		it(`is refused with ${what}`, t => {
+			const message = new RegExp(`^Service 'cart': ${names} would .* key is \\(user_id, product_id\\)`);
+			assert.throws(() => created(t, actions), { name: "ServiceSchemaError", message });
+		});
+
+	it("is taken with none of them", t => {
+		const { actions } = created(t, { get: own, update: false, remove: { handler: own } });
+		assert.ok(actions.find && !actions.update);
 	});
 });
 
