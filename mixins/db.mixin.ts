@@ -97,7 +97,7 @@ function withActionErrors(method: Method<Promise<unknown>>): Method<Promise<unkn
 		try {
 			return await method.call(this, ctx, params);
 		} catch (error) {
-			throw toActionError(error);
+			throw toActionError(error, this.adapter.model);
 		}
 	};
 }

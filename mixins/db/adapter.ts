@@ -1,6 +1,7 @@
 import { Errors, type Service } from "moleculer";
 import SequelizeDbAdapter from "moleculer-db-adapter-sequelize";
 import {
+	type BulkCreateOptions,
 	DataTypes,
 	type Model,
 	type ModelAttributes,
@@ -41,6 +42,7 @@ export interface AdapterOptions {
 	connection: ConnectionOptions;
 }
 
+type NewRow = Record<string, unknown>;
 type Owner = Service & { model?: ModelStatic<Model> };
 
 /** What is overridden here, with the null that the package's code answers and its types leave out. */
@@ -52,8 +54,9 @@ interface Overridden {
 	disconnect(): Promise<void>;
 	findById(id: unknown): Promise<Model | null>;
 	findByIds(ids: unknown[]): Promise<Model[]>;
+	insert(row: NewRow): Promise<Model>;
+	insertMany(rows: NewRow[]): Promise<Model[]>;
 	removeById(id: unknown): Promise<Model | null>;
-	entityToObject(row: Model): object;
 }
 
 const BaseAdapter = SequelizeDbAdapter as unknown as new (
@@ -142,6 +145,20 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		return this.model.findAll({ where: this.#whereKey(keys) });
 	}
 
+	/** Adds a row. */
+	override async insert(row: NewRow): Promise<Model> {
+		return this.#whole(await super.insert(row));
+	}
+
+	/** Adds rows, all or none. The model's rules hold for each of them, which Sequelize leaves out unless it is told. */
+	override async insertMany(rows: NewRow[]): Promise<Model[]> {
+		const { _timestampAttributes } = this.model as unknown as { _timestampAttributes: Record<string, string> };
+		// Here Sequelize fills the times in only after it has looked at the rules.
+		const skip = Object.values(_timestampAttributes);
+		const options: BulkCreateOptions & { skip: string[] } = { validate: true, skip, returning: true };
+		return (await this.model.bulkCreate(rows, options)).map(row => this.#whole(row));
+	}
+
 	/** Removes a row and answers it, or null when there was none, also when somebody else was faster. */
 	override async removeById(id: unknown): Promise<Model | null> {
 		const row = await this.findById(id);
@@ -153,10 +170,11 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		return removed > 0 ? row : null;
 	}
 
-	/** Every column of the row: one that was not given a value at creation is null, as it will be when it is read. */
-	override entityToObject(row: Model): object {
-		const columns = Object.keys(this.model.getAttributes());
-		return { ...Object.fromEntries(columns.map(name => [name, null])), ...row.get({ plain: true }) };
+	/** A new row with every column: one that was not given a value is null, as it will be when it is read. */
+	#whole(row: Model): Model {
+		for (const name of Object.keys(this.model.getAttributes()))
+			if (row.getDataValue(name) === undefined) row.set(name, null, { raw: true });
+		return row;
 	}
 
 	#whereKey(key: unknown): WhereOptions {

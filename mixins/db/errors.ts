@@ -1,5 +1,15 @@
 import { Errors } from "moleculer";
-import { ConnectionError, DatabaseError, UniqueConstraintError, ValidationError } from "sequelize";
+import {
+	BulkRecordError,
+	ConnectionError,
+	DatabaseError,
+	type Model,
+	type ModelStatic,
+	AggregateError as SeveralErrors,
+	UniqueConstraintError,
+	ValidationError,
+	type ValidationErrorItem
+} from "sequelize";
 
 /**
  * Translates what goes wrong in a generic action into errors that keep their meaning on the way to another node, where
@@ -10,24 +20,41 @@ import { ConnectionError, DatabaseError, UniqueConstraintError, ValidationError 
  * - a value that the model refuses: 422 `VALIDATION_ERROR`, `data` is a list of `{ field, type, message }`
  *
  * Everything else is handed back as it is.
+ *
+ * @param model the one of the action
  */
-export function toActionError(error: unknown): unknown {
+export function toActionError(error: unknown, model: ModelStatic<Model>): unknown {
 	if (error instanceof Errors.MoleculerClientError && error.code === 404 && !error.type)
 		return new Errors.MoleculerClientError(error.message, 404, "ENTITY_NOT_FOUND", error.data);
 
 	if (error instanceof UniqueConstraintError)
 		return new Errors.MoleculerClientError("Entity exists already", 409, "ENTITY_EXISTS", {
-			fields: error.errors.map(({ path }) => path)
+			fields: error.errors.flatMap(({ path }) => columnsOf(path, model))
 		});
 
-	if (error instanceof ValidationError)
+	const refused = refusedValues(error);
+	if (refused.length > 0)
 		return new Errors.ValidationError(
 			"Entity validation error!",
 			"VALIDATION_ERROR",
-			error.errors.map(({ path, validatorKey, message }) => ({ field: path, type: validatorKey, message }))
+			refused.map(({ path, validatorKey, message }) => ({ field: path, type: validatorKey, message }))
 		);
 
 	return error;
+}
+
+/** What the model refused of a row, or of each of several. */
+function refusedValues(error: unknown): ValidationErrorItem[] {
+	if (error instanceof ValidationError) return error.errors;
+	if (error instanceof SeveralErrors) return error.errors.flatMap(refusedValues);
+	return error instanceof BulkRecordError ? refusedValues(error.errors) : [];
+}
+
+/** The columns of what an error calls a unique column: MySQL names the index. */
+function columnsOf(name: string | null, { options, primaryKeyAttributes }: ModelStatic<Model>): unknown[] {
+	if (name === "PRIMARY") return [...primaryKeyAttributes];
+	const fields = options.indexes?.find(index => index.unique && index.name === name)?.fields ?? [name];
+	return fields.map(field => (field !== null && typeof field === "object" && "name" in field ? field.name : field));
 }
 
 /** SQLite's codes for a file that is locked by another process, out of reach, unreadable or on a full disk. */
