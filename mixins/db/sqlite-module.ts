@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { isBusy, SqliteError, toSqliteError } from "./sqlite-error.ts";
-import { onlyReads, type Row, toInputs, toRow, type Values } from "./sqlite-values.ts";
+import { onlyReads, type Row, readExactRows, readRows, toInputs, type Values } from "./sqlite-values.ts";
 import { inTurn } from "./turn.ts";
 import { type Release, type WriteLock, writeLockOf } from "./write-lock.ts";
 
@@ -136,7 +136,7 @@ class SqliteConnection {
 		const { statement, returnsRows } = this.#prepare(handle, sql);
 		const inputs = toInputs(values);
 		if (returnsRows) {
-			outcome.rows = statement.all(...inputs).map(toRow);
+			outcome.rows = onlyReads(sql) ? readRows(statement, inputs) : readExactRows(statement, inputs);
 		} else {
 			const { changes, lastInsertRowid } = statement.run(...inputs);
 			outcome.statement.changes = Number(changes);

@@ -1,4 +1,4 @@
-import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
+import type { SQLInputValue, SQLOutputValue, StatementSync } from "node:sqlite";
 
 /** Values for the placeholders of a statement, by name or by position. */
 export type Values = Record<string, unknown> | unknown[];
@@ -28,12 +28,36 @@ export function toInputs(values: Values): SQLInputValue[] {
 	return [named] as unknown as SQLInputValue[];
 }
 
-/** A row as the `sqlite3` package gives it: a plain object, with a Buffer for bytes. */
-export function toRow(row: Row): Row {
-	const plain: Row = {};
-	for (const name of Object.keys(row)) {
-		const value = row[name] as SQLOutputValue;
-		plain[name] = value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value;
+/** The rows of a statement that can be run again. Hardly ever has one a number that makes that necessary. */
+export function readRows(statement: StatementSync, inputs: SQLInputValue[]): Row[] {
+	try {
+		return statement.all(...inputs).map(toRow);
+	} catch (error) {
+		if ((error as { code?: unknown }).code !== "ERR_OUT_OF_RANGE") throw error;
+		return readExactRows(statement, inputs);
 	}
+}
+
+/** The rows of a statement, with text for an integer that JavaScript can not hold, as on MySQL. */
+export function readExactRows(statement: StatementSync, inputs: SQLInputValue[]): Row[] {
+	statement.setReadBigInts(true);
+	try {
+		return statement.all(...inputs).map(toRow);
+	} finally {
+		statement.setReadBigInts(false);
+	}
+}
+
+/** A row as the `sqlite3` package gives it: a plain object, with a Buffer for bytes. */
+function toRow(row: Row): Row {
+	const plain: Row = {};
+	for (const name of Object.keys(row)) plain[name] = toOutput(row[name] as SQLOutputValue);
 	return plain;
+}
+
+function toOutput(value: SQLOutputValue): SQLOutputValue {
+	if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+	if (typeof value !== "bigint") return value;
+	const number = Number(value);
+	return Number.isSafeInteger(number) ? number : String(value);
 }

@@ -11,6 +11,7 @@ interface ProductRow {
 	shop: string;
 	sku: string;
 	label: string | null;
+	weight: number | string | null;
 }
 
 type Failure = Partial<Errors.MoleculerError>;
@@ -22,6 +23,7 @@ const columns = {
 	sku: { type: DataTypes.STRING(20), allowNull: false, validate: { len: [2, 20] as [number, number] } },
 	label: { type: DataTypes.STRING(20), unique: true },
 	cost: DataTypes.INTEGER,
+	weight: DataTypes.BIGINT,
 	created_at: time,
 	updated_at: time
 };
@@ -122,5 +124,17 @@ await onEachDatabase("A row of the generic actions", databases => {
 		const { id } = await call("create", { shop: "scope", sku: "one", cost: 7 });
 		for (const row of [await call("get", { id }), await call("update", { id, label: "hides" })])
 			assert.ok(!("cost" in row));
+	});
+
+	it("may hold an integer that JavaScript can not: it is read as text, beside numbers, and removed", async () => {
+		const { id } = await call("create", { shop: "large", sku: "one", weight: "9007199254740993" });
+		await call("create", { shop: "large", sku: "two", weight: 5 });
+		const found = await call<ProductRow[]>("find", { query: { shop: "large" }, sort: "sku" });
+		assert.deepEqual(
+			found.map(({ weight }) => weight),
+			["9007199254740993", 5]
+		);
+		assert.equal((await call("remove", { id })).weight, "9007199254740993");
+		assert.equal(await call("count", { query: { shop: "large" } }), 1);
 	});
 });
