@@ -16,7 +16,7 @@ import { assertOneKey, genericActions, keepOwnActions } from "./db/generic-actio
 import { type Statements, statements } from "./db/prepared.ts";
 import { SharedTransactions } from "./db/together.ts";
 import { runInTransaction } from "./db/transaction.ts";
-import { assertVisible, parseQuery } from "./db/visible.ts";
+import { assertConditions, assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
@@ -119,6 +119,7 @@ const methods: ServiceMethods & ThisType<DbService> = {
 		const query = typeof params.query === "string" ? parseQuery(params.query) : params.query;
 		const sanitized = base.methods.sanitizeParams.call(this, ctx, { ...params, query });
 		assertVisible(sanitized, visibleColumns(this));
+		assertConditions(query);
 		return sanitized;
 	},
 

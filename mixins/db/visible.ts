@@ -12,13 +12,19 @@ interface Named {
 	query?: unknown;
 }
 
-/** The columns that a condition compares, also those under operators such as `Op.or`. */
-function columnsOf(condition: unknown): string[] {
-	if (Array.isArray(condition)) return condition.flatMap(columnsOf);
-	if (typeof condition !== "object" || condition === null) return [];
-	return Reflect.ownKeys(condition).flatMap(key =>
-		typeof key === "string" ? [key] : columnsOf((condition as Record<symbol, unknown>)[key])
-	);
+/** The columns that a query compares, each with its condition, also those under operators such as `Op.or`. */
+function comparisonsOf(query: unknown): [string, unknown][] {
+	if (Array.isArray(query)) return query.flatMap(comparisonsOf);
+	if (typeof query !== "object" || query === null) return [];
+	return Reflect.ownKeys(query).flatMap(key => {
+		const condition = (query as Record<string | symbol, unknown>)[key];
+		return typeof key === "string" ? [[key, condition] as [string, unknown]] : comparisonsOf(condition);
+	});
+}
+
+function isEmptyObject(value: unknown): boolean {
+	if (typeof value !== "object" || value === null) return false;
+	return Object.getPrototypeOf(value) === Object.prototype && Reflect.ownKeys(value).length === 0;
 }
 
 /**
@@ -40,9 +46,30 @@ export function assertVisible({ sort = [], searchFields = [], query }: Named, vi
 			sort.map(name => name.replace(/^-/, ""))
 		),
 		...hidden("searchFields", searchFields),
-		...hidden("query", columnsOf(query))
+		...hidden(
+			"query",
+			comparisonsOf(query).map(([name]) => name)
+		)
 	];
 	if (errors.length > 0) throw refusal(errors);
+}
+
+/**
+ * Refuses a condition that says nothing, which Sequelize would leave out: the operator of `{ [Op.gt]: 5 }` is a symbol,
+ * and lost on the way to another node.
+ *
+ * @throws ValidationError (422) that names the columns
+ */
+export function assertConditions(query: unknown): void {
+	const empty = comparisonsOf(query).filter(([, condition]) => isEmptyObject(condition));
+	if (empty.length > 0)
+		throw refusal(
+			empty.map(([name]) => ({
+				field: "query",
+				type: "conditionEmpty",
+				message: `The condition on '${name}' is empty.`
+			}))
+		);
 }
 
 /**

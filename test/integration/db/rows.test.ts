@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Errors, ServiceBroker } from "moleculer";
-import { DataTypes, type Sequelize } from "sequelize";
+import { DataTypes, Op, type Sequelize } from "sequelize";
 import { DbMixin } from "../../../mixins/db.mixin.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { quietBroker } from "../../support/log.ts";
@@ -76,6 +76,42 @@ await onEachDatabase("A row of the generic actions", databases => {
 		await call("create", { id: 1, shop: "first", sku: "taken", label: "label", cost: 1 });
 	});
 	after(() => broker.stop());
+
+	describe("that is asked for by a query", () => {
+		before(async () => {
+			for (const [sku, weight] of [
+				["light", 1],
+				["heavy", 9]
+			])
+				await call("create", { shop: "query", sku, weight });
+		});
+
+		for (const [what, query] of [
+			["an empty condition", { shop: "query", weight: {} }],
+			[
+				"what is left of an operator on the way to another node",
+				{ weight: JSON.parse(JSON.stringify({ [Op.gt]: 5 })) }
+			],
+			["one below an operator", { [Op.or]: [{ shop: "query" }, { weight: {} }] }],
+			["one in text", '{"weight":{}}']
+		] as const)
+			it(`is refused with ${what}`, async () => {
+				for (const action of ["find", "list", "count"])
+					await assert.rejects(call(action, { query }), refused(422, "VALIDATION_ERROR", ["query"]), action);
+			});
+
+		for (const [what, query, count] of [
+			["no condition", {}, "all"],
+			["an operator", { shop: "query", weight: { [Op.gt]: 5 } }, 1],
+			["a time", { shop: "query", created_at: new Date(0) }, 0],
+			["null", { shop: "query", weight: null }, 0],
+			["a list", { shop: "query", weight: [1, 9] }, 2]
+		] as const)
+			it(`is found with ${what}`, async () => {
+				const all = await call("count", {});
+				assert.equal(await call("count", { query }), count === "all" ? all : count);
+			});
+	});
 
 	describe("that the model refuses", () => {
 		for (const [what, row, fields] of [
