@@ -20,6 +20,7 @@ import { assertConditions, assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";
 
 export type { MigrateMode, Migrator, ModelDefinition } from "./db/adapter.ts";
+export type { BeforeEntityHook, EntityHook } from "./db/entity-hooks.ts";
 export { type Statements, statements, type Value, type Written } from "./db/prepared.ts";
 export type { Statement, StatementEnd, StatementObserver } from "./db/statement.ts";
 

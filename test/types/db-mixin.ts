@@ -45,6 +45,22 @@ const schema: ServiceSchema<DbSettings, Methods> = {
 			return note?.get().title;
 		}
 	},
+	async afterConnected() {
+		await this.db.query("SELECT 1");
+		// @ts-expect-error There is no such model.
+		this.models.user;
+	},
+	async beforeEntityCreate(entity: NoteCreation, ctx: Context<NoteCreation, { user_id: number }>) {
+		return { ...entity, user_id: ctx.meta.user_id };
+	},
+	// @ts-expect-error It answers what to write.
+	beforeEntityUpdate(entity: NoteCreation) {
+		this.logger.info(entity.title);
+	},
+	async entityCreated(note: NoteRow | NoteRow[], _ctx: Context, row: Model<NoteRow>) {
+		this.logger.info(note, row.get("title"), await this.titleOf(1));
+	},
+	entityUpdated: note => note,
 	started() {
 		this.logger.info(this.settings.fields?.join(), this.models.note.name);
 	}
