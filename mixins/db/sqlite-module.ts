@@ -1,4 +1,4 @@
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { DatabaseSync, StatementSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import { isBusy, SqliteError, toSqliteError } from "./sqlite-error.ts";
 import { onlyReads, type Row, readExactRows, readRows, toInputs, type Values } from "./sqlite-values.ts";
@@ -224,8 +224,12 @@ export interface SqliteModule {
 /**
  * Makes a `dialectModule` for Sequelize's sqlite dialect out of Node's built-in `node:sqlite`, so that nothing has to
  * be compiled or downloaded. Use it with `transactionType: "IMMEDIATE"`.
+ *
+ * @throws Error where Node's SQLite lacks what is needed
  */
 export function sqliteModule(options: SqliteOptions = {}): SqliteModule {
+	if (!("columns" in StatementSync.prototype))
+		throw new Error(`Node 24 is needed for SQLite: ${process.version} can not tell a statement's columns`);
 	const settings = { synchronous: "FULL", lockTimeout: 60_000, busyTimeout: 5_000, ...options } as const;
 	return {
 		OPEN_READONLY,

@@ -13,17 +13,28 @@ interface Waiting {
 	signal: AbortSignal;
 }
 
+/** A mistake in the program, which no database has made and no waiting puts right. */
+function isMistake(error: unknown): boolean {
+	return ((error as { parent?: unknown }).parent ?? error) instanceof TypeError;
+}
+
 /**
  * Waits until the database answers. Each failed attempt is logged; the pause between attempts doubles from 0.2 to 5
  * seconds, give or take a quarter, so that many nodes do not come back in one beat.
+ *
+ * @throws TypeError, alone or as the cause of what Sequelize throws, and the reason of the signal
  */
-export async function untilReachable(sequelize: Sequelize, { name, logger, signal }: Waiting): Promise<void> {
+export async function untilReachable(
+	sequelize: Pick<Sequelize, "authenticate">,
+	{ name, logger, signal }: Waiting
+): Promise<void> {
 	for (let attempt = 1; ; attempt++) {
 		signal.throwIfAborted();
 		try {
 			return await sequelize.authenticate({ logging: false });
 		} catch (error) {
 			signal.throwIfAborted();
+			if (isMistake(error)) throw error;
 			const pause = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS) * (0.75 + Math.random() / 2);
 			const reason = error instanceof Error ? error.message || error.name : String(error);
 			logger.warn(

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { StatementSync } from "node:sqlite";
 import { after, before, describe, it } from "node:test";
 import {
 	DatabaseError,
@@ -192,5 +193,12 @@ describe("The SQLite dialect module", () => {
 	it("refuses ':memory:', where transactions would not be isolated", async () => {
 		const memory = new Sequelize({ dialect: "sqlite", dialectModule: sqliteModule(), logging: false });
 		await assert.rejects(memory.authenticate(), /':memory:' is private to one connection/);
+	});
+
+	it("tells at once that an older Node can not serve it", t => {
+		const columns = Object.getOwnPropertyDescriptor(StatementSync.prototype, "columns") as PropertyDescriptor;
+		t.after(() => Object.defineProperty(StatementSync.prototype, "columns", columns));
+		Reflect.deleteProperty(StatementSync.prototype, "columns");
+		assert.throws(() => sqliteModule(), /^Error: Node 24 is needed for SQLite/);
 	});
 });
