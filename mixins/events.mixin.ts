@@ -1,8 +1,9 @@
-import type { Service, ServiceSchema } from "moleculer";
+import type { ServiceSchema } from "moleculer";
 import { type AuditMethods, AuditMixin, type AuditOptions } from "./audit.mixin.ts";
+import { throughChannels } from "./channels/publisher.ts";
 import { traceHeaders } from "./channels/trace.ts";
 import { type ChannelsMethods, ChannelsMixin, type ChannelsOptions } from "./channels.mixin.ts";
-import { type OutboxMethods, OutboxMixin, type OutboxOptions, type Publisher } from "./outbox.mixin.ts";
+import { type OutboxMethods, OutboxMixin, type OutboxOptions } from "./outbox.mixin.ts";
 
 /** Options of the mixin. */
 export interface EventsOptions extends ChannelsOptions {
@@ -12,19 +13,6 @@ export interface EventsOptions extends ChannelsOptions {
 
 /** What the mixin adds to `this` of a service. */
 export interface EventsMethods extends ChannelsMethods, OutboxMethods, AuditMethods {}
-
-/** Publishes an outbox's rows through the service's channels. */
-export function throughChannels(service: Service): Publisher {
-	const { channels } = service as Service & ChannelsMethods;
-	return {
-		streams: channels.streams,
-		check: ({ stream, subject }) => channels.assertTakes(stream, subject),
-		// A stream that is gone is not made anew on the way: the relay has to see that it was.
-		publish: message => channels.publish(message, { declare: false }),
-		streamState: stream => channels.declare(stream, { again: true }),
-		onInterruption: listener => channels.transport.onReconnect(listener)
-	};
-}
 
 /**
  * Channels, outbox and audit records put together: the one line that a service with durable events needs. It stands

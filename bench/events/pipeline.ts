@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, ServiceBroker } from "moleculer";
 import { DataTypes, type Transaction } from "sequelize";
+import { throughChannels } from "../../mixins/channels/publisher.ts";
 import { type ChannelsMethods, ChannelsMixin } from "../../mixins/channels.mixin.ts";
 import { DbMixin } from "../../mixins/db.mixin.ts";
-import { throughChannels } from "../../mixins/events.mixin.ts";
 import { type OutboxMethods, OutboxMixin } from "../../mixins/outbox.mixin.ts";
 import { startMariadb } from "../../scripts/servers/mariadb.ts";
 import { startNats } from "../../scripts/servers/nats.ts";

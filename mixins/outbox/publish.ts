@@ -10,7 +10,7 @@ export interface OutboxMessage {
 	data: string;
 }
 
-/** Where the relay publishes; mixins/channels has one. */
+/** Where the relay publishes; with mixins/channels, `throughChannels` makes one. */
 export interface Publisher {
 	/** Resolves when the stream has stored the message. An error of `type` MESSAGE_REFUSED is the message's own fault. */
 	publish(message: OutboxMessage): Promise<{ seq: number; duplicate: boolean }>;

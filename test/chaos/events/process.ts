@@ -2,10 +2,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Context, ServiceBroker, type ServiceSchema } from "moleculer";
 import { DataTypes, QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { throughChannels } from "../../../mixins/channels/publisher.ts";
 import { traceHeaders } from "../../../mixins/channels/trace.ts";
 import { type ChannelMessage, type ChannelsMethods, ChannelsMixin } from "../../../mixins/channels.mixin.ts";
 import { DbMixin } from "../../../mixins/db.mixin.ts";
-import { throughChannels } from "../../../mixins/events.mixin.ts";
 import { type InboxMethods, InboxMixin } from "../../../mixins/inbox.mixin.ts";
 import { type OutboxMethods, OutboxMixin } from "../../../mixins/outbox.mixin.ts";
 import { ACCOUNTS, consumers, type ProcessConfig, random, streams } from "./config.ts";
