@@ -121,6 +121,7 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		try {
 			await untilReachable(this.db, { name, logger, signal: this.#stopping.signal });
 			await this.#migrate(name);
+			this.#connection.limitSilence();
 		} catch (error) {
 			await this.disconnect();
 			throw error;

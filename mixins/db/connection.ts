@@ -23,6 +23,11 @@ export interface ConnectionOptions {
 	connectTimeout?: number;
 	/** MySQL: how long a statement waits for a row lock, in seconds. Default 10. */
 	lockWaitTimeout?: number;
+	/**
+	 * MySQL: a connection that has heard nothing from its server for so long is given up, in milliseconds: TCP would wait a quarter
+	 * of an hour for a server that went without a word. Longer than any statement takes. Default 60 000.
+	 */
+	answerTimeout?: number;
 	/** MySQL: how long closing waits for queries that are still running, in milliseconds. Default 5000. */
 	closeTimeout?: number;
 	/** SQLite: see there. */
@@ -32,6 +37,8 @@ export interface ConnectionOptions {
 /** A share of a connection pool. */
 export interface SharedConnection {
 	sequelize: Sequelize;
+	/** Keeps to `answerTimeout` from now on: after migrations, whose statements may take hours. */
+	limitSilence(): void;
 	/** Gives the share back; the last one closes the pool. Calling it again does nothing. */
 	release(): Promise<void>;
 }
@@ -42,6 +49,7 @@ type MysqlConnection = Connection & { stream: Socket; isMariadb?: boolean };
 interface Pool {
 	sequelize: Sequelize;
 	users: number;
+	limitSilence(): void;
 	close(): Promise<void>;
 }
 
@@ -82,6 +90,7 @@ function openSqlite(path: string, options: ConnectionOptions): Pool {
 	return {
 		sequelize,
 		users: 0,
+		limitSilence() {},
 		async close() {
 			// As a pool of MySQL does: what is being written ends first.
 			const release = await writeLockOf(storage).acquire(options.closeTimeout ?? 5_000);
@@ -117,11 +126,17 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 	hideValuesInErrors(sequelize);
 
 	const connections = new Set<MysqlConnection>();
+	const answerTimeout = options.answerTimeout ?? 60_000;
+	let isLimited = false;
 	const lockWait = Number(options.lockWaitTimeout ?? 10);
 	sequelize.addHook("afterConnect", async handle => {
 		const connection = handle as MysqlConnection;
 		connections.add(connection);
 		connection.once("end", () => connections.delete(connection));
+		// Those that wait for work are closed by the pool long before.
+		connection.stream.setTimeout(answerTimeout, () => {
+			if (isLimited) connection.stream.destroy(new Error(`The database has not answered for ${answerTimeout} ms`));
+		});
 		const session = connection.promise();
 		const [[server]] = await session.query<RowDataPacket[]>("SELECT VERSION() AS version");
 		connection.isMariadb = /mariadb/i.test(String(server?.version));
@@ -140,7 +155,10 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 		await sequelize.close();
 		clearTimeout(timer);
 	}
-	return { sequelize, users: 0, close };
+	const limitSilence = () => {
+		isLimited = true;
+	};
+	return { sequelize, users: 0, limitSilence, close };
 }
 
 function open(url: string, options: ConnectionOptions): Pool {
@@ -167,7 +185,8 @@ export function acquire(url: string, options: ConnectionOptions = {}): SharedCon
 	const pool = pools.get(url) ?? open(url, options);
 	pools.set(url, pool);
 	pool.users++;
-	return { sequelize: pool.sequelize, release: once(() => leave(url, pool)) };
+	const { sequelize, limitSilence } = pool;
+	return { sequelize, limitSilence, release: once(() => leave(url, pool)) };
 }
 
 async function leave(url: string, pool: Pool): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { Sequelize } from "sequelize";
 import { mariadbDatabases } from "../../support/databases.ts";
 import { brokerFor, Log, quietBroker, typed } from "../../support/log.ts";
 import { requireServers } from "../../support/servers.ts";
@@ -62,6 +63,29 @@ describe("A service with the DB mixin on a MariaDB that is away", await requireS
 		await assert.rejects(broker.call("thing.ready"), typed(503, "DATABASE_UNAVAILABLE"));
 		databases.server.resume();
 		assert.equal(await broker.call("thing.ready"), true);
+	});
+
+	it("gives a connection up on which it is silent, and needs no others to be", async t => {
+		const broker = brokerFor(t);
+		const connection = { answerTimeout: 300 };
+		const service = broker.createService(thingService(await databases.create(), {}, { connection })) as ThingService;
+		await broker.start();
+		await assert.rejects(service.db.query("SELECT SLEEP(60)"), /has not answered for 300 ms/);
+		assert.equal(await broker.call("thing.count"), 0);
+	});
+
+	it("lets a migration take as long as it does", async t => {
+		const broker = brokerFor(t);
+		const migrator = (db: Sequelize) => ({
+			pending: async () => [],
+			async up() {
+				await db.query("SELECT SLEEP(1)");
+				return [];
+			}
+		});
+		const options = { connection: { answerTimeout: 300 }, migrate: "auto", migrator } as const;
+		broker.createService(thingService(await databases.create(), {}, options));
+		await broker.start();
 	});
 
 	it("stops also while a query hangs, which is then cut off", async () => {
