@@ -61,7 +61,12 @@ export function fieldError(field: string, type: string, message: string): Errors
 	return validationError([{ field, type, message }]);
 }
 
+/** So many broken rules are told of one request: a body of a hundred thousand unknown fields is not answered with megabytes. */
+export const MAX_FIELD_ERRORS = 100;
+const MAX_NAME = 128;
+
 /** The broken rule of a field that a schema does not know. */
-export function unknownField(field: string): FieldError {
+export function unknownField(name: string): FieldError {
+	const field = name.slice(0, MAX_NAME).toWellFormed();
 	return { field, type: "objectStrict", message: `The '${field}' field is not known here.` };
 }

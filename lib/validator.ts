@@ -1,5 +1,5 @@
 import { Validators } from "moleculer";
-import { type FieldError, unknownField } from "./errors.ts";
+import { type FieldError, MAX_FIELD_ERRORS, unknownField } from "./errors.ts";
 
 interface BrokenRule extends FieldError {
 	actual?: unknown;
@@ -25,6 +25,7 @@ export class DiscreetValidator extends Validators.Fastest {
 
 function withoutValue({ actual, expected, ...error }: BrokenRule): FieldError[] {
 	if (error.type !== "objectStrict") return [error];
-	const names = String(actual).split(", ");
+	// The error has to fit into a packet between nodes, whatever a client has sent.
+	const names = String(actual).split(", ", MAX_FIELD_ERRORS);
 	return names.map(name => unknownField(error.field ? `${error.field}.${name}` : name));
 }

@@ -1,4 +1,4 @@
-import { type FieldError, isUnavailable } from "../../lib/errors.ts";
+import { type FieldError, isUnavailable, MAX_FIELD_ERRORS } from "../../lib/errors.ts";
 
 /** The codes of the HTTP contract. */
 export const Code = {
@@ -63,9 +63,6 @@ const opaque: Readonly<Record<number, string>> = {
 
 /** moleculer's type for a call that the time left for its request did not allow any more. */
 const TOO_LATE = "REQUEST_SKIPPED";
-
-/** A body of a hundred thousand unknown fields is not answered with megabytes. */
-const MAX_FIELD_ERRORS = 100;
 
 /**
  * Maps an error to its HTTP form, the one place where this is done. 4xx keep their message; anything else becomes one

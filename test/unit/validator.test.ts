@@ -30,4 +30,18 @@ describe("DiscreetValidator", () => {
 		const fields = (errors as unknown as { field: string }[]).map(error => error.field);
 		assert.deepEqual(fields, ["list[0].b", "x", "y"]);
 	});
+
+	const many = Array.from({ length: 35_000 }, (_, i) => `x${i}`);
+	for (const [what, names] of [
+		["many unknown fields", many],
+		["an unknown field with a long name", ["x".repeat(500_000)]],
+		["an unknown field whose name is cut within a character", ["x".repeat(127) + "🐱".repeat(100_000)]]
+	] as const)
+		it(`tells of ${what} in an error that fits into a packet`, () => {
+			const errors = check({ name: "abc", age: 1, ...Object.fromEntries(names.map(name => [name, 1])) });
+			const fields = (errors as unknown as { field: string }[]).map(({ field }) => field);
+			assert.deepEqual([fields.length, fields[0]?.slice(0, 2)], [Math.min(names.length, 100), names[0]?.slice(0, 2)]);
+			assert.ok(fields.every(field => field.isWellFormed()));
+			assert.ok(JSON.stringify(errors).length < 20_000);
+		});
 });
