@@ -26,13 +26,14 @@ export async function readiness(
 ): Promise<Readiness> {
 	const answers = await Promise.all(neighbours.map(service => isReady(ctx, service)));
 	const checks = Object.fromEntries(neighbours.map((service, i) => [service, answers[i] ? "ok" : "failed"] as const));
-	const { transit, started } = ctx.broker;
+	const { transit, started, servicesStarting } = ctx.broker;
 	checks.transporter = transit && !transit.connected ? "failed" : "ok";
 
 	const needed = this.knowsSessions() ? REQUIRED : [...REQUIRED, "user"];
 	const ready = needed.every(name => checks[name] === "ok");
 	// Of all that a broker does to stop, it first says that it is not started.
-	const status = started ? (ready ? "ok" : "failed") : "draining";
+	const isDraining = !started && !servicesStarting;
+	const status = isDraining ? "draining" : ready && started ? "ok" : "failed";
 	if (status !== "ok") ctx.meta.$statusCode = 503;
 	return { status, checks };
 }

@@ -31,7 +31,7 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		path: "/readyz",
 		action: "api.ready",
 		summary:
-			"Readiness: each service with its database, and the transporter; 503 without note or transporter, and while draining",
+			"Readiness: each service with its database, and the transporter; 503 without note or transporter, and while it starts or drains",
 		auth: false,
 		result: api.readyResult(services, ["ok"]),
 		unavailable: api.readyResult(services, ["failed", "draining"]),

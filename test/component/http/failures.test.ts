@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { AddressInfo, Server } from "node:net";
 import { describe, it } from "node:test";
 import type { ServiceSchema } from "moleculer";
 import { Errors } from "moleculer";
@@ -9,6 +10,7 @@ import { neighbours, routes } from "../../../services/api/routes.ts";
 import type { Note } from "../../../services/note/note.contract.ts";
 import { assertFailure, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, startApp, startSplitApp, stubService, useEnvironment } from "../../support/app.ts";
+import { type Answer, Client } from "../../support/client.ts";
 import { sampleRequests } from "../../support/requests.ts";
 import { until } from "../../support/until.ts";
 
@@ -123,6 +125,23 @@ describe("GET /readyz", () => {
 		const ready = await client.send("GET", "/readyz");
 		assert.deepEqual([ready.status, ready.body.status], [503, "failed"]);
 		assertFailure(await client.send("GET", "/v1/note/query", { token: await anyToken() }), "unavailable");
+	});
+
+	it("says failed, not draining, while its process starts", async t => {
+		let ready: Answer | undefined;
+		const slow: ServiceSchema = {
+			name: "letter",
+			actions: { ready: () => true },
+			async started() {
+				const { server } = this.broker.getLocalService("api") as unknown as { server: Server };
+				await until("the gateway listens", () => server.listening);
+				const { port } = server.address() as AddressInfo;
+				ready = await new Client(`http://127.0.0.1:${port}`).send("GET", "/readyz");
+			}
+		};
+		const { client } = await startApp(t, { letter: slow });
+		assert.deepEqual([ready?.status, ready?.body.status], [503, "failed"]);
+		assert.equal((await client.send("GET", "/readyz")).status, 200);
 	});
 });
 
