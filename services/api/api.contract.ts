@@ -23,7 +23,7 @@ export const readyResult = (services: readonly string[], statuses: readonly Read
 export const apiError = errorTable({
 	ROUTE_NOT_FOUND: [404, "Not found"],
 	METHOD_NOT_ALLOWED: [405, "Method not allowed"],
-	HOST_MISSING: [400, "The Host header is missing"],
+	HOST_NOT_ONE: [400, "A request must have one Host header"],
 	MALFORMED_ENCODING: [400, "A query or a form must be percent-encoded UTF-8"],
 	BODY_INCOMPLETE: [400, "The body is incomplete"],
 	BODY_NOT_UTF8: [400, "The body must be UTF-8"],

@@ -116,7 +116,7 @@ async function onAfterCall(
 
 /** Middleware for what is refused before the body is read, if only because there is nobody to read it for. */
 function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, next: (error?: unknown) => void): void {
-	const route = matchedRoute(req) ?? routesAt(req.parsedUrl)[0];
+	const route = matchedRoute(req) ?? routesAt(splitUrl(req).path)[0];
 	this.admission
 		.request(req, res, route)
 		.then(() => checkMediaType(req, routeOf(req, res)))
@@ -127,7 +127,7 @@ function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, ne
 function routeOf(req: IncomingRequest, res: GatewayResponse): RouteDefinition {
 	const route = matchedRoute(req);
 	if (route) return route;
-	const found = routesAt(req.parsedUrl);
+	const found = routesAt(splitUrl(req).path);
 	if (found.length === 0) throw apiError("ROUTE_NOT_FOUND");
 	res.setHeader("Allow", methodsOf(found).join(", "));
 	throw apiError("METHOD_NOT_ALLOWED");

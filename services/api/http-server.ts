@@ -60,6 +60,9 @@ const ANSWER_HEADERS = [
 ];
 const PREFLIGHT_SECONDS = 600;
 
+/** What a client puts before the path that takes the server for a proxy; RFC 9112 section 3.2.2 wants it understood. */
+const ABSOLUTE_FORM = /^https?:\/\/[^/?]+\/?/i;
+
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
 /**
@@ -72,7 +75,11 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	const headers = securityHeaders();
 	const listener: RequestListener = (req, res) => {
 		res.setHeaders(headers);
-		if (req.headers.host === undefined && req.httpVersion === "1.1") refuseWithoutHost(res);
+		req.url = req.url?.replace(ABSOLUTE_FORM, "/");
+		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
+		delete req.headers["if-none-match"];
+		const hosts = req.headersDistinct.host?.length ?? 0;
+		if (hosts > 1 || (hosts === 0 && req.httpVersion === "1.1")) refuseHost(res);
 		else allowOrigin(req, res, () => handler(req, res));
 	};
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
@@ -93,7 +100,10 @@ function crossOrigin(
 	});
 	return (req, res, next) => {
 		// The library takes every OPTIONS request for a preflight and answers it.
-		const asksForNothing = req.method === "OPTIONS" && !req.headers["access-control-request-method"];
+		const isOptions = req.method === "OPTIONS";
+		const asksForNothing = isOptions && !req.headers["access-control-request-method"];
+		// The gateway, which gives requests their ids, does not see a preflight.
+		if (isOptions) res.setHeader("X-Request-ID", newId());
 		// Tells browsers that a page of these origins may use what is marked as same-origin only.
 		if (origins.includes(req.headers.origin ?? "")) res.setHeader("Cross-Origin-Resource-Policy", "cross-origin");
 		if (asksForNothing) next();
@@ -101,8 +111,8 @@ function crossOrigin(
 	};
 }
 
-/** RFC 9112 section 3.2: a request without Host is refused. */
-function refuseWithoutHost(res: ServerResponse): void {
-	const { status, body } = failure(apiError("HOST_MISSING"));
+/** RFC 9112 section 3.2: a request without Host is refused, and one with several. */
+function refuseHost(res: ServerResponse): void {
+	const { status, body } = failure(apiError("HOST_NOT_ONE"));
 	answerJson(res, status, JSON.stringify(body), { "X-Request-ID": newId(), Connection: "close" });
 }

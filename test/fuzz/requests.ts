@@ -120,6 +120,7 @@ const strangeHeaders: Record<string, string>[] = [
 	{ Accept: "application/xml", "Accept-Encoding": "identity;q=0", "Accept-Language": "x".repeat(300) },
 	{ Expect: "100-continue" },
 	{ Expect: "something" },
+	{ "If-None-Match": "*" },
 	{ Range: "bytes=0-1", "If-None-Match": "*", "If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT" },
 	{ Origin: "https://evil.example", "Access-Control-Request-Method": "DELETE" },
 	{ Cookie: "jwt=; jwt=x; =; a=b=c; __proto__=1" },

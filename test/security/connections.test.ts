@@ -58,6 +58,7 @@ describe("Requests that two servers could read in two ways", () => {
 		["a chunk that is longer than it says", post(`${json}\r\nTransfer-Encoding: chunked`, `1\r\n{}\r\n0\r\n\r\n`)],
 		["a chunk that ends in a bare LF", post(`${json}\r\nTransfer-Encoding: chunked`, `2\r\n{}\n0\r\n\r\n`)],
 		["no Host", "GET /ping HTTP/1.1\r\n\r\n"],
+		["two Hosts", "GET /ping HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"],
 		["an unknown version", "GET /ping HTTP/9.9\r\nHost: x\r\n\r\n"],
 		["an unknown method", "GETT /ping HTTP/1.1\r\nHost: x\r\n\r\n"],
 		["a space in the path", "GET /ping /x HTTP/1.1\r\nHost: x\r\n\r\n"],
@@ -120,6 +121,19 @@ describe("Requests that two servers could read in two ways", () => {
 		const smuggled = "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n";
 		const bytes = `POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: ${smuggled.length}\r\nConnection: close\r\n\r\n${smuggled}`;
 		assert.deepEqual((await sendRaw(app.client.url, bytes)).statuses, [404]);
+	});
+	it("a URL with the server's name leads where its path does", async () => {
+		const targets = [
+			"http://x/ping",
+			"HTTPS://y:8/ping?",
+			"http://x",
+			"http://x?a=1",
+			"http://x//ping",
+			"http:///ping"
+		];
+		const bytes = targets.map(target => `GET ${target} HTTP/1.1\r\nHost: x\r\n\r\n`).join("");
+		const { statuses } = await sendRaw(app.client.url, bytes + LAST_PING);
+		assert.deepEqual(statuses, [200, 200, 404, 404, 404, 404, 200]);
 	});
 	it("an Upgrade is ignored", async () => {
 		const bytes =

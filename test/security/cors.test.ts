@@ -31,6 +31,7 @@ describe("CORS, open for two origins", () => {
 			assert.equal(headers["access-control-allow-headers"], "Authorization,Content-Type,Idempotency-Key");
 			assert.equal(headers["access-control-max-age"], "600");
 			assert.match(String(headers.vary), /Origin/);
+			assert.match(String(headers["x-request-id"]), /^[0-9a-f]{32}$/);
 			assert.equal(headers["access-control-allow-credentials"], undefined);
 		});
 

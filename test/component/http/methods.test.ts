@@ -52,6 +52,29 @@ onBothShapes(app => {
 			});
 	});
 
+	describe("If-None-Match", () => {
+		const conditions = ["*", '"a"', 'W/"a", "b"'];
+		const requests: [method: string, status: number][] = [
+			["GET", 200],
+			["HEAD", 200],
+			["PUT", 200],
+			["POST", 201],
+			["DELETE", 200]
+		];
+		for (const [method, status] of requests)
+			it(`of ${method} changes nothing: no answer has an ETag`, async () => {
+				const { client } = app();
+				const { token } = user;
+				for (const condition of conditions) {
+					const { note_id } = await client.newNote(token);
+					const json = { POST: { title: "a", content: "b" }, PUT: { title: "b" } }[method];
+					const path = method === "POST" ? "/v1/note" : `/v1/note/${note_id}`;
+					const headers = { "If-None-Match": condition };
+					assert.equal((await client.send(method, path, { token, json, headers })).status, status, condition);
+				}
+			});
+	});
+
 	describe("An unknown path", () => {
 		const unknown = [
 			...[
@@ -63,6 +86,8 @@ onBothShapes(app => {
 				"/v1/note/7/x",
 				"/v1/note//7",
 				"//ping",
+				"/ping//",
+				"/v1/note/7//",
 				"/PING",
 				"/V1/note",
 				"/%70ing"
