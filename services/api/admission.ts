@@ -6,7 +6,8 @@ import { count, gauge, register } from "../../lib/observability/instruments.ts";
 import { redisOptions } from "../../lib/server-options.ts";
 import { usernameKey } from "../user/user.contract.ts";
 import { clientAddress } from "./client-address.ts";
-import { type Limit, type LimitEvents, rateLimits, refuseBeyond } from "./rate-limit.ts";
+import { type Count, type Limit, type LimitEvents, rateLimits, refuseBeyond } from "./rate-limit.ts";
+import type { RouteDefinition } from "./route.ts";
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -20,10 +21,13 @@ export interface Attempt {
 	unjudged(): Promise<void>;
 }
 
+/** What of a route decides how its requests are counted. */
+type CountedRoute = Pick<RouteDefinition, "guarded" | "probe">;
+
 /** Decides which requests are let in at all. */
 export interface Admission {
-	/** Counts a request by its client's address, before its body is read. @throws TOO_MANY_REQUESTS */
-	request(req: IncomingMessage, res: ServerResponse, route: { guarded?: true } | undefined): Promise<void>;
+	/** Counts a request by its client's address, before its body is read; not for a probe. @throws TOO_MANY_REQUESTS */
+	request(req: IncomingMessage, res: ServerResponse, route: CountedRoute | undefined): Promise<void>;
 	/** Counts a request by its user. @throws TOO_MANY_REQUESTS */
 	user(id: number, res: ServerResponse): Promise<void>;
 	/**
@@ -56,6 +60,7 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 
 	return {
 		async request(req, res, route) {
+			if (route?.probe) return;
 			if (all) await countAndTell(all, addressOf(req), res);
 			if (guarded && route?.guarded) await countAndTell(guarded, addressOf(req), res);
 		},
@@ -67,13 +72,18 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 		async attempt(whose, req, res) {
 			const key = attemptKey(whose, addressOf(req));
 			const counts = await Promise.all(attempts.map(limit => limit.count(key)));
+			const giveBack = async () => void (await Promise.all(counts.map(count => count.giveBack())));
 			// Of several limits that refuse, the client is told of the one that lasts longest.
 			const [longest] = counts.filter(count => !count.allowed).sort((a, b) => b.seconds - a.seconds);
-			if (longest) refuseBeyond(longest, res);
-			const each = async (work: (limit: Limit) => Promise<void>) => void (await Promise.all(attempts.map(work)));
+			if (longest) {
+				// What is refused is no guess: it must not use up the hour and the day.
+				await giveBack();
+				tell(longest, res);
+				refuseBeyond(longest, res);
+			}
 			return {
-				succeeded: () => each(limit => limit.forget(key)),
-				unjudged: () => each(limit => limit.giveBack(key))
+				succeeded: async () => void (await Promise.all(attempts.map(limit => limit.forget(key)))),
+				unjudged: giveBack
 			};
 		},
 
@@ -85,12 +95,14 @@ export function admission(env: Env, broker: ServiceBroker): Admission {
 async function countAndTell(limit: Limit, key: string, res: ServerResponse): Promise<void> {
 	const count = await limit.count(key);
 	const told = res.getHeader("X-RateLimit-Remaining");
-	if (told === undefined || count.remaining < Number(told)) {
-		res.setHeader("X-RateLimit-Limit", limit.rule.points);
-		res.setHeader("X-RateLimit-Remaining", count.remaining);
-		res.setHeader("X-RateLimit-Reset", count.seconds);
-	}
+	if (told === undefined || count.remaining < Number(told)) tell(count, res);
 	refuseBeyond(count, res);
+}
+
+function tell({ points, remaining, seconds }: Count, res: ServerResponse): void {
+	res.setHeader("X-RateLimit-Limit", points);
+	res.setHeader("X-RateLimit-Remaining", remaining);
+	res.setHeader("X-RateLimit-Reset", seconds);
 }
 
 /**

@@ -143,8 +143,9 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 }
 
 /** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
-function errorsOf({ auth, role, params, method, action }: RouteDefinition): (keyof typeof errorAnswers)[] {
-	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 429, 500, 503, 504]);
+function errorsOf({ auth, role, params, method, action, probe }: RouteDefinition): (keyof typeof errorAnswers)[] {
+	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 500, 503, 504]);
+	if (!probe) codes.add(429);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
 	if (role || action === "audit.list") codes.add(403);
 	if (action === "user.register" || action === "note.update" || (role && method === "POST")) codes.add(409);

@@ -32,18 +32,19 @@ interface LimitRule {
 /** How a key stands after it was counted. */
 export interface Count {
 	allowed: boolean;
+	/** How many a window. */
+	points: number;
 	remaining: number;
 	/** Seconds until the window ends. */
 	seconds: number;
+	/** Takes it back, where it was counted. */
+	giveBack(): Promise<void>;
 }
 
 /** Counts by key, over all api nodes where they share a Redis. Every method is one atomic step. */
 export interface Limit {
-	readonly rule: LimitRule;
 	/** Counts one. @throws LIMITS_UNAVAILABLE without Redis where the rule is "closed" */
 	count(key: string): Promise<Count>;
-	/** Takes one back. */
-	giveBack(key: string): Promise<void>;
 	/** Forgets a key. */
 	forget(key: string): Promise<void>;
 }
@@ -64,7 +65,6 @@ interface Options {
 /** Makes the limits of an api node, which share one connection to Redis. */
 export function rateLimits({ redis: server, withoutRedis, events }: Options): Limits {
 	const redis = server && connect(server, events);
-	const unlimited: Count = { allowed: true, remaining: 0, seconds: 0 };
 
 	return {
 		limit(rule) {
@@ -73,23 +73,23 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 			const memory = new RateLimiterMemory(options);
 			const shared = redis && new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
 
-			const consume = async (limiter: RateLimiterMemory | RateLimiterRedis, key: string): Promise<Count> => {
-				try {
-					return countOf(await limiter.consume(key), true);
-				} catch (refusal) {
-					if (!(refusal instanceof RateLimiterRes)) throw refusal;
-					events.refused(rule.name);
-					return countOf(refusal, false);
-				}
+			const uncounted: Count = {
+				...{ allowed: true, points: rule.points, remaining: rule.points, seconds: 0 },
+				giveBack: async () => {}
 			};
 
-			/** Changes the counter in Redis and, where Redis may fail, also that of this node, which then stands in. */
-			const change = async (work: (limiter: RateLimiterMemory | RateLimiterRedis) => Promise<unknown>) => {
-				await Promise.allSettled([memory, shared].map(limiter => limiter && work(limiter)));
+			const consume = async (limiter: RateLimiterMemory | RateLimiterRedis, key: string): Promise<Count> => {
+				const { consumedPoints, remainingPoints, msBeforeNext } = await limiter.consume(key).catch(refusalOf);
+				const allowed = consumedPoints <= rule.points;
+				if (!allowed) events.refused(rule.name);
+				return {
+					...{ allowed, points: rule.points, remaining: Math.max(0, remainingPoints) },
+					seconds: Math.ceil(msBeforeNext / 1000),
+					giveBack: async () => void (await Promise.allSettled([limiter.reward(key)]))
+				};
 			};
 
 			return {
-				rule,
 				async count(key) {
 					if (!shared) return consume(memory, key);
 					try {
@@ -98,14 +98,19 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 						events.degraded(rule.name, withoutRedis);
 					}
 					if (withoutRedis === "closed") throw apiError("LIMITS_UNAVAILABLE");
-					return withoutRedis === "open" ? unlimited : consume(memory, key);
+					return withoutRedis === "open" ? uncounted : consume(memory, key);
 				},
-				giveBack: key => change(limiter => limiter.reward(key)),
-				forget: key => change(limiter => limiter.delete(key))
+				// Also in the counter of this node, which stands in where Redis fails.
+				forget: async key => void (await Promise.allSettled([memory.delete(key), shared?.delete(key)]))
 			};
 		},
 		close: () => redis?.disconnect()
 	};
+}
+
+function refusalOf(error: unknown): RateLimiterRes {
+	if (error instanceof RateLimiterRes) return error;
+	throw error;
 }
 
 /** Refuses a request that was one too many. @throws TOO_MANY_REQUESTS */
@@ -131,8 +136,4 @@ function connect({ url, ...options }: RedisOptions & { url: string }, events: Li
 	// Without a listener ioredis prints each failed attempt; `degraded` is what a failure means here.
 	redis.on("error", () => {});
 	return redis;
-}
-
-function countOf({ remainingPoints, msBeforeNext }: RateLimiterRes, allowed: boolean): Count {
-	return { allowed, remaining: Math.max(0, remainingPoints), seconds: Math.ceil(msBeforeNext / 1000) };
 }

@@ -33,6 +33,8 @@ export interface RouteDefinition {
 	envelope?: "none" | "tokens";
 	/** false: requests leave no trace, since machines ask all day. */
 	traced?: false;
+	/** Whether it tells if the gateway serves: what asks for that is always answered, and counts towards no limit. */
+	probe?: true;
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
 	/** The parameter that names whose password is tried; "user": the signed-in user's. Wrong ones are backed off from. */

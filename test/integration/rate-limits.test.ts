@@ -140,6 +140,8 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 		const refused = await login(second, "203.0.113.9", "victim", "correct horse");
 		assert.equal(refused.status, 429, "even the right password, so that it can not be told from a wrong one");
 		assert.ok(Number(refused.headers["retry-after"]) > 0);
+		const told = ["limit", "remaining", "reset"].map(name => refused.headers[`x-ratelimit-${name}`]);
+		assert.deepEqual(told, [String(ATTEMPTS), "0", refused.headers["retry-after"]]);
 		assert.equal((await login(first, "203.0.113.9", "somebody else", "wrong!")).status, 401);
 	});
 
@@ -185,6 +187,7 @@ describe("Limits of two api nodes that share a Redis", { skip }, () => {
 		const { status, body, headers } = await first.send("GET", "/ping", from("203.0.113.14"));
 		assert.deepEqual([status, body.code, headers["retry-after"]], [503, 10001, "1"]);
 		assert.ok(metric(api, "notemesh.limits.degraded.total", { limit: "all", rule: "closed" }) >= 1);
+		for (const probe of ["/healthz", "/readyz"]) assert.equal((await first.send("GET", probe)).status, 200);
 
 		await redis.start();
 		await until("the others have the store", () => brokers.slice(1).every(storeUp));
@@ -253,4 +256,17 @@ describe("A limit without its Redis", { skip }, () => {
 				});
 				assert.deepEqual([await count("b"), await count("b"), await count("b")], ["allowed", "allowed", "refused"]);
 			});
+
+	it("has no credit from what was counted in Redis and given back", async t => {
+		await using redis = await startRedis();
+		const { limits, ups } = watched(t, redis.url, "memory");
+		const limit = limits.limit({ name: "test", points: 2, seconds: 60 });
+		assert.ok(limit);
+		await until("the store is up", () => ups.at(-1) === true);
+		for (let i = 0; i < 5; i++) await (await limit.count("a")).giveBack();
+		await redis.kill();
+		const allowed: boolean[] = [];
+		for (let i = 0; i < 3; i++) allowed.push((await limit.count("a")).allowed);
+		assert.deepEqual(allowed, [true, true, false]);
+	});
 });

@@ -24,7 +24,8 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		auth: false,
 		result: api.liveResult,
 		envelope: "none",
-		traced: false
+		traced: false,
+		probe: true
 	},
 	{
 		method: "GET",
@@ -36,7 +37,8 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		result: api.readyResult(services, ["ok"]),
 		unavailable: api.readyResult(services, ["failed", "draining"]),
 		envelope: "none",
-		traced: false
+		traced: false,
+		probe: true
 	},
 	{
 		method: "GET",

@@ -59,6 +59,17 @@ for (const start of [startApp, startSplitApp])
 			assertCounted(await client.send("GET", "/ping"), LIMIT, LIMIT - 7);
 		});
 
+		it("does not count probes, which are always answered", async t => {
+			const { client } = await start(t);
+			for (let i = 0; i < LIMIT + 1; i++) await client.send("GET", "/ping");
+			assertLimited(await client.send("GET", "/ping"), LIMIT);
+			for (const method of ["GET", "HEAD"])
+				for (const path of ["/healthz", "/readyz"]) {
+					const { status, headers } = await client.send(method, path);
+					assert.deepEqual([status, headers["x-ratelimit-limit"]], [200, undefined], path);
+				}
+		});
+
 		it("lets exactly as many in when all come at once", async t => {
 			const { client } = await start(t);
 			const answers = await Promise.all(Array.from({ length: 30 }, () => client.send("GET", "/ping")));

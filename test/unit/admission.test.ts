@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
+import { describe, it, type TestContext } from "node:test";
+import { ServiceBroker } from "moleculer";
+import { readEnv } from "../../lib/env.ts";
+import { hasType } from "../../lib/errors.ts";
+import { admission } from "../../services/api/admission.ts";
+
+const ATTEMPTS = 3;
+
+/** Tries of one user's password, all from one address. */
+function attempts(t: TestContext) {
+	const env = { ...readEnv({}), LOGIN_ATTEMPTS: ATTEMPTS };
+	const { attempt, close } = admission(env, new ServiceBroker({ logger: false }));
+	t.after(close);
+	return async () => {
+		const req = new IncomingMessage(new Socket());
+		const res = new ServerResponse(req);
+		const tried = await attempt("name somebody", req, res).catch(error => {
+			assert.ok(hasType(error, "TOO_MANY_REQUESTS"), String(error));
+		});
+		return { tried, headers: res.getHeaders() };
+	};
+}
+
+describe("Wrong passwords", () => {
+	it("are backed off from for a minute; refused tries use up neither the hour nor the day", async t => {
+		const attempt = attempts(t);
+		for (let i = 0; i < ATTEMPTS; i++) assert.ok((await attempt()).tried);
+		for (let i = 0; i < 100; i++) {
+			const { tried, headers } = await attempt();
+			assert.equal(tried, undefined);
+			const reset = Number(headers["x-ratelimit-reset"]);
+			assert.ok(reset > 0 && reset <= 60, `${reset} s`);
+			assert.deepEqual(
+				[headers["retry-after"], headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]],
+				[reset, ATTEMPTS, 0]
+			);
+		}
+	});
+
+	it("are none where nothing was judged", async t => {
+		const attempt = attempts(t);
+		for (let i = 0; i < 100; i++) await (await attempt()).tried?.unjudged();
+		for (let i = 0; i < ATTEMPTS; i++) assert.ok((await attempt()).tried);
+		assert.equal((await attempt()).tried, undefined);
+	});
+
+	it("are forgotten after the right one", async t => {
+		const attempt = attempts(t);
+		for (let i = 0; i < 2; i++) {
+			for (let j = 1; j < ATTEMPTS; j++) assert.ok((await attempt()).tried);
+			await (await attempt()).tried?.succeeded();
+		}
+		assert.ok((await attempt()).tried);
+	});
+});
