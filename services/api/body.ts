@@ -7,7 +7,7 @@ import { type Params, urlencodedFields } from "./params.ts";
 type BodyKind = "json" | "form";
 
 /** The largest legal note is 64 KiB of text, which JSON may escape to six times as much. */
-const BODY_LIMIT = "512kb";
+const BODY_LIMIT = 512 * 1024;
 
 const kinds: Readonly<Record<string, BodyKind>> = {
 	"application/json": "json",
@@ -19,11 +19,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Refuses a body that a route does not take, before anything reads it.
- * @throws UNSUPPORTED_MEDIA_TYPE
+ * @throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE
  */
-export function checkMediaType(req: Pick<IncomingMessage, "headers">, route: { form?: true }): void {
+export function checkBody(req: Pick<IncomingMessage, "headers">, route: { form?: true }): void {
 	const kind = kindOf(req);
 	if (hasBody(req) && kind !== "json" && !(kind === "form" && route.form)) throw apiError("UNSUPPORTED_MEDIA_TYPE");
+	// body-parser reads all of it before it says so.
+	if (lengthOf(req) > BODY_LIMIT) throw apiError("BODY_TOO_LARGE");
 }
 
 /** Middleware that puts the fields of the body into `req.body`. Its refusals tell nothing of what the body holds. */
@@ -47,8 +49,12 @@ export function readBody(req: IncomingMessage, res: ServerResponse, next: (error
 }
 
 /** RFC 9112 section 6.3. */
-function hasBody({ headers }: Pick<IncomingMessage, "headers">): boolean {
-	return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+function hasBody(req: Pick<IncomingMessage, "headers">): boolean {
+	return req.headers["transfer-encoding"] !== undefined || lengthOf(req) > 0;
+}
+
+function lengthOf({ headers }: Pick<IncomingMessage, "headers">): number {
+	return Number(headers["content-length"] ?? 0);
 }
 
 /** What the body is said to be; undefined for anything that is not taken, such as another charset. */

@@ -6,7 +6,7 @@ import { inContext } from "../../lib/observability/current-context.ts";
 import type { Admission, Attempt } from "./admission.ts";
 import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
-import { checkMediaType, readBody } from "./body.ts";
+import { checkBody, readBody } from "./body.ts";
 import { failure, success } from "./envelope.ts";
 import { type Exchange, measure } from "./http-metrics.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
@@ -119,7 +119,7 @@ function admit(this: GatewayVars, req: IncomingRequest, res: GatewayResponse, ne
 	const route = matchedRoute(req) ?? routesAt(splitUrl(req).path)[0];
 	this.admission
 		.request(req, res, route)
-		.then(() => checkMediaType(req, routeOf(req, res)))
+		.then(() => checkBody(req, routeOf(req, res)))
 		.then(next, next);
 }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { describe, it, mock } from "node:test";
 import type { FieldError } from "../../lib/errors.ts";
 import { RevokedSessions, tokenOf } from "../../services/api/authenticate.ts";
-import { checkMediaType } from "../../services/api/body.ts";
+import { checkBody } from "../../services/api/body.ts";
 import { type Params, requestParams, urlencodedFields } from "../../services/api/params.ts";
 import { methodsOf, routesAt } from "../../services/api/routes.ts";
 
@@ -99,26 +99,31 @@ describe("urlencodedFields()", () => {
 	});
 });
 
-describe("checkMediaType()", () => {
+describe("checkBody()", () => {
 	const body = (type?: string) => request({ "content-type": type, "content-length": "2" });
 	const form = "application/x-www-form-urlencoded";
 	it("accepts JSON, and forms where a route takes them", () => {
 		for (const type of ["application/json", "Application/JSON; charset=UTF-8", 'application/json; charset="utf-8"'])
-			checkMediaType(body(type), {});
-		checkMediaType(body(form), { form: true });
+			checkBody(body(type), {});
+		checkBody(body(form), { form: true });
 	});
 	it("accepts any type of no body", () => {
-		checkMediaType(request({}), {});
-		checkMediaType(request({ "content-type": "text/plain", "content-length": "0" }), {});
+		checkBody(request({}), {});
+		checkBody(request({ "content-type": "text/plain", "content-length": "0" }), {});
 	});
 	const refused = [form, undefined, "", "json", "text/json", "application/jsonx", "application/json; charset=utf-16"];
 	for (const type of refused)
 		it(`refuses ${type}`, () => {
-			assert.throws(() => checkMediaType(body(type), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
+			assert.throws(() => checkBody(body(type), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
 		});
+	it("refuses a body that says it is too large", () => {
+		const ofLength = (length: number) => request({ "content-type": "application/json", "content-length": `${length}` });
+		checkBody(ofLength(524_288), {});
+		assert.throws(() => checkBody(ofLength(524_289), {}), { type: "BODY_TOO_LARGE" });
+	});
 	it("takes a body that is sent in chunks for one", () => {
 		const headers = { "content-type": "text/plain", "transfer-encoding": "chunked" };
-		assert.throws(() => checkMediaType(request(headers), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
+		assert.throws(() => checkBody(request(headers), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
 	});
 });
 

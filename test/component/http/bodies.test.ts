@@ -4,6 +4,7 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { assertFailure, assertInvalid, assertSuccess, type failures } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
 import type { Answer, TestUser } from "../../support/client.ts";
+import { RawConnection } from "../../support/raw.ts";
 
 useEnvironment();
 
@@ -83,6 +84,14 @@ onBothShapes(app => {
 		it("may be as large as the limit, and not a byte larger", async () => {
 			assertSuccess(await write(NOTE.padEnd(LIMIT)), 201);
 			assertFailure(await write(NOTE.padEnd(LIMIT + 1)), "tooLarge");
+		});
+
+		it("that is too large is refused before it is sent", async t => {
+			const connection = new RawConnection(app().client.url);
+			t.after(() => connection.close());
+			const head = ["POST /v1/user/login HTTP/1.1", "Host: x", "Content-Type: application/json"];
+			connection.write([...head, `Content-Length: ${LIMIT + 1}`, "", ""].join("\r\n"));
+			assert.deepEqual((await connection.until(({ statuses }) => statuses.length > 0)).statuses, [413]);
 		});
 
 		it("that is too large is refused also when its length is not told", async () => {
