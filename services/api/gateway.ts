@@ -1,6 +1,7 @@
 import type { CallingOptions, Context, Service } from "moleculer";
 import type { Alias, GatewayResponse, IncomingRequest } from "moleculer-web";
 import { env } from "../../lib/env.ts";
+import { hasType } from "../../lib/errors.ts";
 import type { Identity, Meta } from "../../lib/identity.ts";
 import { inContext } from "../../lib/observability/current-context.ts";
 import type { Admission, Attempt } from "./admission.ts";
@@ -67,7 +68,8 @@ export const gatewaySettings = {
 	onError(this: Service & RefusalsMethods, req: GatewayRequest, res: GatewayResponse, error: unknown) {
 		if (res.headersSent) return;
 		const { status, body, headers } = failure(error);
-		if (status !== 401) req.attempt?.unjudged();
+		const isWrong = status === 401 || hasType(error, "IDEMPOTENCY_KEY_REUSED");
+		if (!isWrong) req.attempt?.unjudged();
 		this.refused(req, status, error);
 		if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
 		answerJson(res, status, JSON.stringify(body), headers);
@@ -87,8 +89,10 @@ async function onBeforeCall(
 	const { params, body } = req.$params as { params: Params; body: Params };
 	const given = requestParams(alias, { path: params, query: urlencodedFields(splitUrl(req).search), body });
 	req.$params = given;
-	if (alias.attempt === "username" && typeof given.username === "string")
-		req.attempt = await this.admission.attempt(`name ${given.username.trim()}`, req, res);
+	if (typeof given.username !== "string") return;
+	const name = given.username.trim();
+	if (alias.attempt === "username") req.attempt = await this.admission.attempt(`name ${name}`, req, res);
+	if (alias.attempt === "key" && key) req.attempt = await this.admission.attempt(`key ${key} ${name}`, req, res);
 }
 
 async function onAfterCall(

@@ -37,8 +37,11 @@ export interface RouteDefinition {
 	probe?: true;
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;
-	/** The parameter that names whose password is tried; "user": the signed-in user's. Wrong ones are backed off from. */
-	attempt?: "username" | "user";
+	/**
+	 * Whose password is tried: the one that the parameter `username` names, the signed-in user's, or that of the request
+	 * which an Idempotency-Key says is repeated. Wrong ones are backed off from.
+	 */
+	attempt?: "username" | "user" | "key";
 }
 
 /** The service that answers a route. */

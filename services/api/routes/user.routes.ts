@@ -16,7 +16,8 @@ export const userRoutes: readonly RouteDefinition[] = [
 		pending: { status: 202, result: user.pendingResult, location: data => `/v1/saga/${data.gid}` },
 		idempotent: true,
 		form: true,
-		guarded: true
+		guarded: true,
+		attempt: "key"
 	},
 	{
 		method: "POST",

@@ -64,6 +64,20 @@ onBothShapes(app => {
 			assertFailure(await login({ username: name, password: "wrong horse!" }), "tooMany");
 			assert.equal(verified.length, 0);
 		});
+
+		it("count under a used Idempotency-Key, too; nothing else there does", async () => {
+			const username = `guessed ${app().broker.nodeID}`;
+			const register = (password: string, key = "known") => {
+				const headers = { "Idempotency-Key": key };
+				return app().client.send("POST", "/v1/user/register", { json: { username, password }, headers });
+			};
+			for (let i = 0; i <= ATTEMPTS; i++) assertSuccess(await register(PASSWORD), 201);
+			for (let i = 0; i <= ATTEMPTS; i++) assertInvalid(await register("short"), "password");
+			for (let i = 0; i < ATTEMPTS; i++) assertFailure(await register(`wrong horse ${i}`), "invalid");
+			for (const password of ["another horse", PASSWORD]) assertFailure(await register(password), "tooMany");
+			assertFailure(await register("another horse", "another"), "taken");
+			assertSuccess(await login({ username, password: PASSWORD }));
+		});
 	});
 
 	describe("PASSWORD_MIN_LENGTH", () => {
