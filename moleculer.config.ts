@@ -25,6 +25,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 	const { middleware: tracingRules, ...traces } = tracing(env, packageJson.version);
 	const { middleware: runtimeMetrics, metadata: metricsMetadata, ...measurements } = metrics(env);
 	const { middleware: policies, circuitBreaker } = resilience(resiliencePolicies);
+	const transporter = env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null;
 	const logger = new RequestLogger({ level: env.LOG_LEVEL, json: env.NODE_ENV === "production" });
 	return {
 		nodeID: nodeName(env),
@@ -32,7 +33,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		// moleculer's types leave out that a logger may be an instance.
 		logger: logger as unknown as NonNullable<BrokerOptions["logger"]>,
 		metadata: { ...metricsMetadata, ...(env.NODE_ZONE && { zone: env.NODE_ZONE }) },
-		transporter: env.NATS_URL ? new NatsTransporter(natsOptions(env)) : null,
+		transporter,
 		registry: env.ETCD_ENDPOINTS.length > 0 ? etcdRegistry(env) : {},
 		validator: new DiscreetValidator(),
 		cacher: cacherOf(env),
@@ -58,6 +59,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 
 		started(broker) {
 			refuseEmptyNode(broker);
+			warnOfSmallPackets(broker, transporter?.maxPayload);
 			if (isEmbedded(env) && env.NODE_ENV !== "production") process.stdout.write(banner(broker));
 		}
 	};
@@ -75,6 +77,16 @@ function etcdRegistry(env: Env): BrokerOptions["registry"] {
 		strategy: WeightedStrategy,
 		strategyOptions: { preferZone: true, leastBusy: true }
 	};
+}
+
+/** A page of notes may be as large: docs/operations.md. */
+const LARGEST_PACKET = 16 * 1024 * 1024;
+
+function warnOfSmallPackets(broker: ServiceBroker, max_payload = LARGEST_PACKET): void {
+	if (max_payload >= LARGEST_PACKET) return;
+	broker.logger.warn("NATS takes no packets of 16 MB: large answers will fail. See max_payload in docs/operations.md", {
+		max_payload
+	});
 }
 
 /** A wrong path or mask gives a node that starts "successfully" and serves nothing. */

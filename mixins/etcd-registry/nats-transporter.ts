@@ -4,6 +4,7 @@ import { Errors, Transporters } from "moleculer";
 import type { Msg, NatsConnection, Subscription } from "nats";
 import { untilListening } from "./nats-wait.ts";
 import { type ClockMeasurement, RequestAge } from "./request-age.ts";
+import { isAnswerTooLarge, refuseAnswer } from "./too-large.ts";
 
 const REQUEST = "REQ";
 const PING = "PING";
@@ -44,6 +45,7 @@ export type NatsTransporterOptions = ConstructorParameters<typeof Transporters.N
  * - a lost connection is reported (`$transporter.disconnected`), what is waiting for an answer fails at once with a
  *   retryable error, and nothing is buffered for later; `$transporter.connected` follows when it is back;
  * - a request whose deadline passed on the way is not executed;
+ * - an answer that NATS does not take for its size fails at once with ANSWER_TOO_LARGE;
  * - `refuseRequests` lets a leaving node hand its requests back to the callers.
  *
  * It speaks to nodes with moleculer's own NATS transporter; those just lack the additions.
@@ -118,6 +120,16 @@ export class NatsTransporter extends Transporters.NATS {
 		await Promise.all(previous.map(subscription => subscription.drain()));
 	}
 
+	override async publish(packet: Parameters<Transporters.NATS["publish"]>[0]): Promise<void> {
+		try {
+			await super.publish(packet);
+		} catch (error) {
+			if (!isAnswerTooLarge(packet, error)) throw error;
+			refuseAnswer(packet, this.broker);
+			await super.publish(packet);
+		}
+	}
+
 	// The declared signature leaves the third argument out that the base class passes.
 	override async send(topic: string, data: Buffer, meta?: SendMeta): Promise<void> {
 		const packet = meta?.packet;
@@ -134,6 +146,12 @@ export class NatsTransporter extends Transporters.NATS {
 		// `drain` keeps taking what NATS had already sent; `unsubscribe` would drop it.
 		const requests = this.#requests.splice(0);
 		if (this.connected) await Promise.all(requests.map(subscription => subscription.drain()));
+	}
+
+	/** The largest packet that NATS takes, in bytes; undefined without a connection. */
+	get maxPayload(): number | undefined {
+		const client: NatsConnection | null = this.client;
+		return client?.info?.max_payload;
 	}
 
 	/** Whether the NATS server answers within `timeout` milliseconds. */

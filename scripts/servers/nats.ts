@@ -6,7 +6,7 @@ import { LocalServer, type ServerOptions, withDefaults } from "./server.ts";
 export interface NatsOptions extends ServerOptions {
 	/** Switches JetStream on; its streams are kept in the data folder. */
 	jetstream?: boolean;
-	/** Text of a NATS configuration file: TLS, users, limits. */
+	/** Text of a NATS configuration file: TLS, users, limits. Packets may have 16 MB unless it says otherwise. */
 	config?: string;
 }
 
@@ -26,7 +26,7 @@ export async function startNats(options: NatsOptions = {}): Promise<LocalServer>
 		port,
 		dataDir,
 		url: `nats://127.0.0.1:${port}`,
-		prepare: () => writeFile(configFile, options.config ?? ""),
+		prepare: () => writeFile(configFile, `max_payload: 16MB\n${options.config ?? ""}`),
 		async check() {
 			const line = await firstLine(port);
 			if (!line.startsWith("INFO ")) throw new Error(`Not a NATS server: ${line}`);
