@@ -1,7 +1,10 @@
 const STATUS = ["submitted", "aborting", "succeed", "failed"] as const;
 
+/** No control characters, and no lone surrogates: they could not be stored and read back unchanged. */
+const pattern = /^[^\p{Cc}\p{Cs}]*$/u;
 const gid = { type: "string", min: 1, max: 64 } as const;
-const reason = { type: "string", min: 1, max: 500 } as const;
+const step = { type: "string", min: 1, max: 64, pattern } as const;
+const reason = { type: "string", min: 1, max: 500, pattern } as const;
 
 /** The parameters of the mixin's actions; a gateway may want them too. */
 export const sagaParams = {
@@ -13,7 +16,7 @@ export const sagaParams = {
 	},
 	get: { $$strict: true, gid },
 	retry: { $$strict: true, gid, reason },
-	skip: { $$strict: true, gid, step: { type: "string", min: 1, max: 64 }, reason },
+	skip: { $$strict: true, gid, step, reason },
 	fail: { $$strict: true, gid, reason }
 } as const;
 
