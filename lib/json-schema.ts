@@ -13,6 +13,7 @@ interface Rule {
 	readonly minChars?: number;
 	readonly maxChars?: number;
 	readonly maxBytes?: number;
+	readonly pattern?: RegExp;
 }
 
 type JsonSchema = Record<string, unknown>;
@@ -49,8 +50,9 @@ function ofType(rule: Rule): JsonSchema {
 			const bytes = rule.maxBytes === undefined ? undefined : `At most ${rule.maxBytes} bytes in UTF-8.`;
 			return {
 				type: "string",
-				minLength: rule.minChars,
-				maxLength: rule.maxChars ?? rule.maxBytes,
+				minLength: rule.minChars ?? rule.min,
+				maxLength: rule.maxChars ?? rule.maxBytes ?? rule.max,
+				pattern: rule.pattern?.source,
 				description: rule.description ?? bytes
 			};
 		}

@@ -44,7 +44,7 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 		ping: { handler: () => ({ message: "pong" }) },
 		live: { handler: () => ({ status: "ok" }) },
 		ready: { handler: readiness },
-		openapi: { handler: () => openapi(routes, packageJson.version) },
+		openapi: { handler: () => openapi(routes, packageJson.version, env().PASSWORD_MIN_LENGTH) },
 
 		docs: {
 			params: docsFile,

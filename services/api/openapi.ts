@@ -19,12 +19,21 @@ const errorAnswers = {
 
 type Schema = Record<string, unknown>;
 
+const headers = {
+	"X-Request-ID": header("The id of the request and of its trace", { type: "string", pattern: "^[0-9a-f]{32}$" }, true),
+	Location: header("Where the created thing is, or where to ask what became of the request", { type: "string" }, true),
+	"Retry-After": header("Seconds to wait", { type: "integer", minimum: 1 }, true),
+	"X-RateLimit-Limit": header("Requests in a window; absent where limits are off", { type: "integer" }),
+	"X-RateLimit-Remaining": header("How many of them are left", { type: "integer" }),
+	"X-RateLimit-Reset": header("Seconds until the window ends", { type: "integer" })
+};
+
 /** The OpenAPI 3.1 document of a route table, made from the schemas that validate the requests. */
-export function openapi(routes: readonly RouteDefinition[], version: string): Schema {
+export function openapi(routes: readonly RouteDefinition[], version: string, passwordMinLength: number): Schema {
 	const paths: Record<string, Record<string, Schema>> = {};
 	for (const route of routes) {
 		const path = route.path.replace(/:(\w+)/g, "{$1}");
-		paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route) };
+		paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, passwordMinLength) };
 	}
 	return {
 		openapi: "3.1.0",
@@ -36,6 +45,7 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 		tags: [...new Set(routes.map(serviceOf))].map(name => ({ name, description: `What the ${name} service does` })),
 		paths,
 		components: {
+			headers,
 			securitySchemes: {
 				bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
 				cookie: { type: "apiKey", in: "cookie", name: "jwt" }
@@ -66,8 +76,13 @@ export function openapi(routes: readonly RouteDefinition[], version: string): Sc
 	};
 }
 
-function operation(route: RouteDefinition): Schema {
-	const status = String(route.status ?? 200);
+function operation(route: RouteDefinition, passwordMinLength: number): Schema {
+	const status = route.status ?? 200;
+	const answer = (code: number, description: string, schema: Schema) => ({
+		description,
+		headers: headersOf(route, code),
+		content: { "application/json": { schema } }
+	});
 	return {
 		operationId: route.action,
 		summary: route.summary,
@@ -78,18 +93,30 @@ function operation(route: RouteDefinition): Schema {
 		].join(" "),
 		tags: [serviceOf(route)],
 		security: route.auth ? [{ bearer: [] }, { cookie: [] }] : [],
-		...parametersAndBody(route),
+		...parametersAndBody(route, passwordMinLength),
 		responses: {
-			[status]: { description: "Success", content: json(successBody(route)) },
+			[status]: answer(status, "Success", successBody(route)),
 			...(route.pending && {
-				202: { description: "Under way; see Location", content: json(envelope(jsonSchema(route.pending.result))) }
+				202: answer(202, "Under way; see Location", envelope(jsonSchema(route.pending.result)))
 			}),
-			...Object.fromEntries(errorsOf(route).map(code => [code, errorAnswer(code)])),
-			...(route.unavailable && {
-				503: { description: errorAnswers[503], content: json(jsonSchema(route.unavailable)) }
-			})
+			...Object.fromEntries(
+				errorsOf(route).map(code => [code, answer(code, errorAnswers[code], { $ref: "#/components/schemas/Failure" })])
+			),
+			...(route.unavailable && { 503: answer(503, errorAnswers[503], jsonSchema(route.unavailable)) })
 		}
 	};
+}
+
+function headersOf({ probe, location, pending, status, unavailable }: RouteDefinition, code: number): Schema {
+	const names: (keyof typeof headers)[] = ["X-Request-ID"];
+	if (!probe) names.push("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset");
+	if ((location && code === status) || (pending && code === pending.status)) names.push("Location");
+	if (code === 429 || (code === 503 && !unavailable)) names.push("Retry-After");
+	return Object.fromEntries(names.map(name => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+function header(description: string, schema: Schema, required = false): Schema {
+	return { description, required, schema };
 }
 
 const idempotencyKey = {
@@ -100,11 +127,13 @@ const idempotencyKey = {
 };
 
 /** Path and query fields as parameters, the others as the body. */
-function parametersAndBody({ path, method, params = {}, form, idempotent }: RouteDefinition): Schema {
+function parametersAndBody(route: RouteDefinition, passwordMinLength: number): Schema {
+	const { path, method, params = {}, form, idempotent, anyOf, newPassword } = route;
 	const { properties = {}, required = [] } = jsonSchema(params) as {
 		properties?: Record<string, Schema>;
 		required?: string[];
 	};
+	if (newPassword) properties[newPassword] = { ...properties[newPassword], minLength: passwordMinLength };
 	const inPath = new Set([...path.matchAll(/:(\w+)/g)].map(match => match[1]));
 	const inQuery = method === "GET" || method === "DELETE";
 	const names = Object.keys(properties);
@@ -125,6 +154,7 @@ function parametersAndBody({ path, method, params = {}, form, idempotent }: Rout
 		type: "object",
 		additionalProperties: false,
 		required: required.filter(name => fields.includes(name)),
+		...(anyOf && { anyOf: anyOf.map(name => ({ required: [name] })) }),
 		properties: Object.fromEntries(fields.map(name => [name, properties[name]]))
 	};
 	const types = ["application/json", ...(form ? ["application/x-www-form-urlencoded"] : [])];
@@ -153,18 +183,10 @@ function errorsOf({ auth, role, params, method, action, probe }: RouteDefinition
 	return [...codes].sort();
 }
 
-function errorAnswer(code: keyof typeof errorAnswers): Schema {
-	return { description: errorAnswers[code], content: json({ $ref: "#/components/schemas/Failure" }) };
-}
-
 function envelope(data: Schema): Schema {
 	return {
 		type: "object",
 		required: ["code", "message", "data"],
 		properties: { code: { type: "integer" }, message: { type: "string" }, data }
 	};
-}
-
-function json(schema: Schema): Schema {
-	return { "application/json": { schema } };
 }

@@ -15,6 +15,10 @@ export interface RouteDefinition {
 	role?: Role;
 	/** The schema that the action validates its parameters with. */
 	params?: Schema;
+	/** Optional parameters of which one is needed. */
+	anyOf?: readonly string[];
+	/** The parameter that is a new password, as long as `PASSWORD_MIN_LENGTH` asks for. */
+	newPassword?: string;
 	/** What stands in the envelope's `data`; nothing means null. */
 	result?: Schema;
 	/** The body of a 503 of the action's own making, where it is not the envelope. */

@@ -97,17 +97,19 @@ describe("jsonSchema()", () => {
 			body: text({ maxBytes: 9, optional: true }),
 			id,
 			next: { type: "string", nullable: true },
+			line: { type: "string", min: 2, max: 7, pattern: /^\P{Cc}*$/u },
 			list: { type: "array", items: { type: "object", props: { kind: { type: "enum", values: ["a", "b"] } } } }
 		} as const;
 		assert.deepEqual(jsonSchema(schema), {
 			type: "object",
 			additionalProperties: false,
-			required: ["name", "id", "next", "list"],
+			required: ["name", "id", "next", "line", "list"],
 			properties: {
 				name: { type: "string", minLength: 1, maxLength: 5 },
 				body: { type: "string", maxLength: 9, description: "At most 9 bytes in UTF-8." },
 				id: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
 				next: { type: ["string", "null"] },
+				line: { type: "string", minLength: 2, maxLength: 7, pattern: "^\\P{Cc}*$" },
 				list: {
 					type: "array",
 					items: { type: "object", required: ["kind"], properties: { kind: { type: "string", enum: ["a", "b"] } } }

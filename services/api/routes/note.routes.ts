@@ -40,6 +40,7 @@ export const noteRoutes: readonly RouteDefinition[] = [
 		summary: "Change a note's title, content or both",
 		auth: true,
 		params: note.updateNote,
+		anyOf: ["title", "content"],
 		result: note.noteResult
 	},
 	{

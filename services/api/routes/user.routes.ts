@@ -10,6 +10,7 @@ export const userRoutes: readonly RouteDefinition[] = [
 		summary: "Register a user",
 		auth: false,
 		params: user.registerUser,
+		newPassword: "password",
 		result: user.registeredResult,
 		status: 201,
 		location: () => "/v1/user/me",
@@ -59,6 +60,7 @@ export const userRoutes: readonly RouteDefinition[] = [
 		summary: "Change the password and end every login",
 		auth: true,
 		params: user.changePassword,
+		newPassword: "new_password",
 		guarded: true,
 		attempt: "user"
 	}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { beforeEach, describe, it } from "node:test";
+import type { OpenApiDocument } from "../../fuzz/document.ts";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
 
@@ -92,6 +93,15 @@ onBothShapes(app => {
 				assertInvalid(await change(short), "new_password");
 			}
 			assertSuccess(await change("x".repeat(12)));
+		});
+
+		it("is what the document says", async () => {
+			const { paths } = (await app().client.send("GET", "/openapi.json")).body as unknown as OpenApiDocument;
+			const lengthOf = (path: string, method: string, field: string) =>
+				paths[path]?.[method]?.requestBody?.content["application/json"]?.schema.properties?.[field]?.minLength;
+			assert.equal(lengthOf("/v1/user/register", "post", "password"), 12);
+			assert.equal(lengthOf("/v1/user/password", "put", "new_password"), 12);
+			assert.equal(lengthOf("/v1/user/password", "put", "old_password"), 1);
 		});
 	});
 });

@@ -8,13 +8,23 @@ import { type Answer, Client, type RequestOptions, type TestUser } from "../../s
 import { conversation } from "../../support/conversation.ts";
 import { sampleRequests } from "../../support/requests.ts";
 
-useEnvironment();
+useEnvironment({ RATE_LIMIT_PER_MINUTE: "1000000" });
+
+/** The headers that the document tells of. */
+const HEADERS = [
+	"X-Request-ID",
+	"Location",
+	"Retry-After",
+	"X-RateLimit-Limit",
+	"X-RateLimit-Remaining",
+	"X-RateLimit-Reset"
+];
 
 interface Operation {
 	operationId: string;
 	parameters: { name: string; in: string; required: boolean }[];
 	requestBody?: { content: Record<string, object> };
-	responses: Record<string, object>;
+	responses: Record<string, { headers: Record<string, object> }>;
 	security: object[];
 }
 
@@ -69,6 +79,14 @@ onBothShapes(app => {
 		);
 	}
 
+	/** Whether an answer has the headers that the document says, and no other one of those. */
+	function assertHeaders({ status, headers }: Answer, { method, path }: RouteDefinition): void {
+		const operation = document.paths[path.replace(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()] as Operation;
+		const described = Object.keys(operation.responses[status]?.headers ?? {});
+		const found = HEADERS.filter(name => headers[name.toLowerCase()] !== undefined);
+		assert.deepEqual(described.sort(), found.sort(), `${method} ${path} ${status}`);
+	}
+
 	describe("/openapi.json", () => {
 		it("is a valid OpenAPI 3.1 document", async () => {
 			const { valid, errors } = await new Validator().validate(
@@ -96,6 +114,14 @@ onBothShapes(app => {
 					names.map(name => [name, true])
 				);
 			}
+		});
+
+		it("wants a title or a content of who changes a note", () => {
+			const place = ["paths", "/v1/note/{note_id}", "put", "requestBody", "content", "application/json", "schema"];
+			for (const body of [{ title: "a" }, { content: "b" }, { title: "a", content: "b", version: 1 }])
+				assertDescribed(body, ...place);
+			for (const body of [{}, { version: 1 }])
+				assert.throws(() => assertDescribed(body, ...place), /required property/);
 		});
 
 		it("asks for a token where the gateway does", () => {
@@ -130,6 +156,7 @@ onBothShapes(app => {
 				}
 				const place = ["paths", template(route), method.toLowerCase(), "responses", String(answer.status)];
 				assertDescribed(answer.body, ...place, "content", "application/json", "schema");
+				assertHeaders(answer, route);
 			}
 		});
 
@@ -166,6 +193,19 @@ onBothShapes(app => {
 			assert.equal(answer.status, 503);
 			const place = ["paths", "/readyz", "get", "responses", "503", "content", "application/json", "schema"];
 			assertDescribed(answer.body, ...place);
+			const found = (path: string) => routes.find(route => route.path === path) as RouteDefinition;
+			assertHeaders(answer, found("/readyz"));
+			const { token } = await client.newUser();
+			assertHeaders(await client.send("GET", "/v1/note/query", { token }), found("/v1/note/query"));
+		});
+
+		it("answers a guess too many as described", async t => {
+			const { client } = await startApp(t);
+			const login = () => client.send("POST", "/v1/user/login", { json: { username: "nobody", password: "wrong" } });
+			let answer = await login();
+			while (answer.status === 401) answer = await login();
+			assert.equal(answer.status, 429);
+			assertHeaders(answer, routes.find(({ action }) => action === "user.login") as RouteDefinition);
 		});
 	});
 });
