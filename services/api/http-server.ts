@@ -75,10 +75,10 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	const headers = securityHeaders();
 	const listener: RequestListener = (req, res) => {
 		res.setHeaders(headers);
-		req.url = req.url?.replace(ABSOLUTE_FORM, "/");
+		if (!req.url?.startsWith("/")) req.url = req.url?.replace(ABSOLUTE_FORM, "/");
 		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
-		delete req.headers["if-none-match"];
-		const hosts = req.headersDistinct.host?.length ?? 0;
+		if (req.headers["if-none-match"]) delete req.headers["if-none-match"];
+		const hosts = hostsOf(req);
 		if (hosts > 1 || (hosts === 0 && req.httpVersion === "1.1")) refuseHost(res);
 		else allowOrigin(req, res, () => handler(req, res));
 	};
@@ -109,6 +109,11 @@ function crossOrigin(
 		if (asksForNothing) next();
 		else allow(req, res, next);
 	};
+}
+
+/** How many Host headers there are: `req.headers` shows one, and `headersDistinct` would be made of all headers for each request. */
+function hostsOf({ rawHeaders }: IncomingMessage): number {
+	return rawHeaders.filter((text, i) => i % 2 === 0 && text.length === 4 && text.toLowerCase() === "host").length;
 }
 
 /** RFC 9112 section 3.2: a request without Host is refused, and one with several. */
