@@ -58,14 +58,42 @@ export const oneOf = <const T extends string>(values: readonly T[], fallback: T,
 
 export const url = (protocols: readonly string[], fallback: string, about: string): Variable<string> => ({
 	parse: raw => {
-		const protocol = /^([a-z0-9+]+):/.exec(raw)?.[1];
-		if (!protocol || !protocols.includes(protocol))
-			throw new Error(`must be a URL starting with ${protocols.join(": or ")}:`);
+		checkUrl(raw, protocols);
 		return raw;
 	},
 	fallback,
 	about
 });
+
+/** Several URLs, separated by commas, kept as the text that they are. */
+export const urls = (protocols: readonly string[], fallback: string, about: string): Variable<string> => ({
+	parse: raw => {
+		for (const item of raw.split(",")) checkUrl(item.trim(), protocols);
+		return raw;
+	},
+	fallback,
+	about
+});
+
+/** Says nothing of the text itself: a password may stand in it, which `new URL` would put into its error. */
+function checkUrl(raw: string, protocols: readonly string[]): void {
+	const protocol = /^([a-z0-9+]+):/.exec(raw)?.[1];
+	if (!protocol || !protocols.includes(protocol))
+		throw new Error(`must be a URL starting with ${protocols.join(": or ")}:`);
+	if (protocol !== "sqlite" && !isUsable(raw))
+		throw new Error("must be a URL with a host; #, /, ? and % in a password are written %23, %2F, %3F and %25");
+}
+
+function isUsable(raw: string): boolean {
+	try {
+		const { host, hash, username, password } = new URL(raw);
+		// Whoever connects decodes these two, and fails where a % begins no code.
+		decodeURIComponent(username + password);
+		return host !== "" && hash === "";
+	} catch {
+		return false;
+	}
+}
 
 /** Browser origins as they stand in an `Origin` header, compared character by character: no wildcards, no paths. */
 export const origins = (about: string): Variable<string[]> => ({
@@ -127,15 +155,18 @@ export interface SigningKey {
 const MIN_SECRET_BYTES = 32;
 
 export const signingKeys = (about: string): Variable<SigningKey[]> => ({
-	parse: raw =>
-		raw.split(",").map(entry => {
+	parse: raw => {
+		const keys = raw.split(",").map(entry => {
 			const [kid = "", ...rest] = entry.trim().split(":");
 			const secret = rest.join(":");
 			if (!kid || !secret) throw new Error("must be a list of kid:secret, separated by commas");
 			if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
 				throw new Error(`needs secrets of at least ${MIN_SECRET_BYTES} bytes (key "${kid}" is shorter)`);
 			return { kid, secret };
-		}),
+		});
+		if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw new Error("must not name a key twice");
+		return keys;
+	},
 	fallback: [],
 	about
 });

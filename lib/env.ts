@@ -14,6 +14,7 @@ import {
 	signingKeys,
 	string,
 	url,
+	urls,
 	type Variable,
 	word
 } from "./env-rules.ts";
@@ -40,7 +41,7 @@ export const variables = {
 		"sqlite:{data}/{service}.sqlite",
 		"Database per service: `{service}` stands for the service's name, `{data}` for DATA_DIR"
 	),
-	NATS_URL: url(
+	NATS_URL: urls(
 		["nats", "tls"],
 		"",
 		"NATS server, with `user:password@` or `token@` before the host where it asks; `tls:` encrypts; empty: one process"

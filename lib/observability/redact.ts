@@ -35,7 +35,10 @@ function copy(value: unknown, depth: number, above: ReadonlySet<object>): unknow
 /** What an error says of itself, and what moleculer and databases add to it. */
 function errorEntries(error: Error): [string, unknown][] {
 	const { name, message, stack, cause } = error;
-	const own = Object.entries(error).filter(([key]) => !["name", "message", "stack", "cause", "ctx"].includes(key));
+	// The text that is no URL may hold a password.
+	const unsaid = "code" in error && error.code === "ERR_INVALID_URL" ? ["input", "base"] : [];
+	const leftOut = ["name", "message", "stack", "cause", "ctx", ...unsaid];
+	const own = Object.entries(error).filter(([key]) => !leftOut.includes(key));
 	return [
 		["name", name],
 		["message", message],

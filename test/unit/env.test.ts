@@ -41,6 +41,7 @@ describe("The environment", () => {
 		["MESH_NAME", ">", /MESH_NAME must be/],
 		["MESH_NAME", "m".repeat(33), /MESH_NAME must be/],
 		["NATS_URL", "127.0.0.1:4222", /NATS_URL must be a URL/],
+		["JWT_KEYS", `a:${SECRET},b:${SECRET}, a:${SECRET}x`, /JWT_KEYS must not name a key twice/],
 		["JWT_KEYS", "no-colon", /JWT_KEYS must be a list of kid:secret/],
 		["JWT_KEYS", "a:short", /JWT_KEYS needs secrets of at least 32 bytes \(key "a" is shorter\)/],
 		["TLS_CA_FILE", "/no/such/file.pem", /TLS_CA_FILE must be the path of a file that can be read/],
@@ -53,6 +54,7 @@ describe("The environment", () => {
 		["TRUST_PROXY", "true", /TRUST_PROXY must be a list of addresses/],
 		["TRUST_PROXY", "10.0.0.0/33", /TRUST_PROXY must be a list of addresses/],
 		["TRUST_PROXY", "10.0.0.0/8/8", /TRUST_PROXY must be a list of addresses/],
+		["MESH_KEYS", `a:${SECRET},a:${SECRET}`, /MESH_KEYS must not name a key twice/],
 		["MESH_KEYS", "a:short", /MESH_KEYS needs secrets of at least 32 bytes/],
 		["RATE_LIMIT_WITHOUT_REDIS", "maybe", /RATE_LIMIT_WITHOUT_REDIS must be one of memory, open, closed/],
 		["JAEGER_SAMPLE_RATE", "2", /JAEGER_SAMPLE_RATE must be a number from 0 to 1/]
@@ -60,6 +62,42 @@ describe("The environment", () => {
 	for (const [name, value, rule] of bad)
 		it(`refuses ${name}=${value}`, () => {
 			assert.throws(() => readEnv({ [name]: value }), rule);
+		});
+
+	const unusable: [name: string, value: string][] = [
+		["NATS_URL", "nats://notemesh:s3cr3t#x@nats:4222"],
+		["NATS_URL", "nats://notemesh:4222#s3cr3t@nats:4222"],
+		["NATS_URL", "nats://notemesh:s3cr3t/x@nats:4222"],
+		["NATS_URL", "nats://notemesh:s3cr3t%@nats:4222"],
+		["NATS_URL", "nats://notemesh:s3cr3t@nats:99999"],
+		["NATS_URL", "nats://notemesh:s3cr3t@a:4222,b:4222"],
+		["NATS_URL", "nats://notemesh:s3cr3t@a:4222, nats://b:port"],
+		["NATS_URL", "nats://notemesh:s3cr3t@a:4222,"],
+		["NATS_URL", "nats://"],
+		["REDIS_URL", "rediss://:s3cr3t?x@redis:6379"],
+		["REDIS_URL", "redis:s3cr3t"],
+		["DATABASE_URL", "mysql://notemesh:s3cr3t#x@mysql/notemesh_{service}"],
+		["JAEGER_ENDPOINT", "http://"],
+		["ZIPKIN_URL", "http://notemesh:s3cr3t@"]
+	];
+	for (const [name, value] of unusable)
+		it(`refuses ${name}=${value}, and does not print its password`, () => {
+			assert.throws(
+				() => readEnv({ [name]: value }),
+				({ message }: Error) => message.includes(`${name} must be a URL`) && !message.includes("s3cr3t")
+			);
+		});
+
+	const usable: [name: "NATS_URL" | "DATABASE_URL" | "REDIS_URL", value: string][] = [
+		["NATS_URL", "nats://notemesh:s3cr3t%23x@a:4222, nats://b:4222"],
+		["NATS_URL", "tls://token@[::1]:4222"],
+		["REDIS_URL", "rediss://:s3cr3t%2Fx@redis:6379/1"],
+		["DATABASE_URL", "mysql://notemesh_{service}:a,b@{service}.db:3306/notemesh_{service}?ssl=true"],
+		["DATABASE_URL", "sqlite:/srv/100% of #1/{service}.sqlite"]
+	];
+	for (const [name, value] of usable)
+		it(`takes ${name}=${value} as it is`, () => {
+			assert.equal(readEnv({ [name]: value })[name], value);
 		});
 
 	it("names every bad variable in one message", () => {

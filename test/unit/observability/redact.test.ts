@@ -29,6 +29,15 @@ describe("What is logged of a value", () => {
 		assert.doesNotMatch(JSON.stringify(copy), /planted/);
 	});
 
+	it("is the error of a text that is no URL without that text", () => {
+		assert.throws(
+			() => new URL(`nats://notemesh:${SECRET}#x@nats`, `nats://notemesh:${SECRET}/x@nats`),
+			error =>
+				!JSON.stringify(redacted(error)).includes("planted") &&
+				JSON.stringify(redacted(error)).includes("ERR_INVALID_URL")
+		);
+	});
+
 	it("has an end, whatever it refers to", () => {
 		const circle: Record<string, unknown> = { name: "circle" };
 		circle.self = circle;
