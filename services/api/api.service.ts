@@ -65,6 +65,10 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			this.overload = new Overload(this.broker, { whileBusy, always });
 			this.server = httpServer(untilDraining(this.broker, this.overload.guard(this.httpHandler)), CORS_ORIGINS);
 			this.isHTTPS = false;
+			// moleculer-web ends the process for a port in use only; for other reasons it would live on without one.
+			this.server.once("error", error => {
+				if (!this.server.listening) this.broker.fatal(`Can not listen: ${error.message}`, error, true);
+			});
 		},
 
 		/** Called by moleculer-web for every failure of a request. */

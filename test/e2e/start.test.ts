@@ -90,6 +90,18 @@ describe("npm start", () => {
 			{ PORT: "x", LOG_LEVEL: "loud" },
 			/PORT must be[\s\S]*LOG_LEVEL|LOG_LEVEL must be[\s\S]*PORT/
 		],
+		[
+			"an address that is not this machine's",
+			[...RUNNER, "services"],
+			{ HOST: "192.0.2.77" },
+			/Can not listen.*EADDRNOTAVAIL/
+		],
+		[
+			"a host that nobody knows",
+			[...RUNNER, "services"],
+			{ HOST: "notes.invalid" },
+			/Can not listen.*(ENOTFOUND|EAI_AGAIN)/
+		],
 		["production without signing keys", [...RUNNER, "services"], { NODE_ENV: "production" }, /JWT_KEYS must be set/]
 	];
 	for (const [what, args, more, said] of refusals)
