@@ -1,7 +1,7 @@
 /** `npm run mesh`: the whole mesh on this machine, without Docker; Ctrl-C stops it. Data under DATA_DIR/mesh. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readEnv } from "../lib/env.ts";
+import { readEnv, variables } from "../lib/env.ts";
 import { startLocalMesh } from "./local-mesh.ts";
 
 // Beside the usual ports, so that servers of the machine's own are not in the way.
@@ -31,13 +31,16 @@ const envFile = join(dataDir, "mesh.env");
 const lines = Object.entries(mesh.env).map(([name, value]) => `${name}=${value}`);
 writeFileSync(envFile, `${lines.join("\n")}\n`, { mode: 0o600 });
 
+// They find the file by it.
+const where = DATA_DIR === variables.DATA_DIR.fallback ? "" : `DATA_DIR=${DATA_DIR} `;
+
 await Promise.all(Object.entries(NODES).map(([name, service]) => mesh.startNode(service, name)));
 await mesh.ready();
 console.log(`
   The mesh is ready on http://localhost:${PORT}   (nodes: ${Object.keys(NODES).join(", ")})
 
-  REPL          npm run repl
-  Another node  SERVICEDIR=services/note NODE_NAME=note-3 npm run node
+  REPL          ${where}npm run repl
+  Another node  ${where}SERVICEDIR=services/note NODE_NAME=note-3 npm run node
   Stop          Ctrl-C
 `);
 

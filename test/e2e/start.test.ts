@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { after, describe, it } from "node:test";
+import packageJson from "../../package.json" with { type: "json" };
+import { findCommand } from "../../scripts/servers/find-command.ts";
 import { Client } from "../support/client.ts";
 import { freePort, spawnNode } from "../support/processes.ts";
 import { openTerminal } from "../support/terminal.ts";
+import { until } from "../support/until.ts";
 
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-start-"));
 after(() => rmSync(dataDir, { recursive: true, force: true }));
@@ -18,6 +21,7 @@ const RUNNER = [
 	"--mask",
 	"**/*.service.ts"
 ];
+const NPM = findCommand("npm") as string;
 const READY = /Notemesh is ready on (http:\S+)/;
 
 describe("npm start", () => {
@@ -70,6 +74,19 @@ describe("npm start", () => {
 		assert.equal(await again.stop(), 0);
 	});
 
+	it("stops when npm alone is asked to", async () => {
+		const npm = spawnNode({ args: [NPM, "start"], env: { ...env, HOST: "127.0.0.1" } });
+		const [, url] = await npm.waitForLine(READY);
+		process.kill(npm.pid as number, "SIGTERM");
+		const isClosed = () =>
+			fetch(`${url}/healthz`).then(
+				() => false,
+				() => true
+			);
+		await until("nobody listens any more", isClosed);
+		assert.equal((await npm.exited).code, 0);
+	});
+
 	it("opens the REPL on the embedded node with --repl", async () => {
 		const terminal = openTerminal("npm start --silent -- --repl", { ...env, PATH: process.env.PATH as string });
 		await terminal.waitFor(READY);
@@ -106,14 +123,30 @@ describe("npm start", () => {
 	];
 	for (const [what, args, more, said] of refusals)
 		it(`refuses ${what}, with a non-zero exit code`, async () => {
-			const node = spawnNode({ args, env: { ...env, ...more } });
+			await using node = spawnNode({ args, env: { ...env, ...more } });
+			await until("the process has ended", () => !node.running);
 			const { code } = await node.exited;
 			assert.notEqual(code, 0);
 			assert.match(node.output, said);
 		});
 });
 
+describe("The scripts that run until they are stopped", () => {
+	for (const name of ["start", "node", "dev", "mesh", "repl"] as const)
+		it(`leave no shell between npm and Node: ${name}`, () => assert.match(packageJson.scripts[name], /^exec node /));
+});
+
 describe("npm run repl", () => {
+	it("finds the mesh that `npm run mesh` has started under DATA_DIR", async () => {
+		const host = `127.0.0.1:${await freePort()}`;
+		const DATA_DIR = join(dataDir, "of mine");
+		mkdirSync(join(DATA_DIR, "mesh"), { recursive: true });
+		writeFileSync(join(DATA_DIR, "mesh", "mesh.env"), `NATS_URL=nats://${host}\n`);
+		const repl = spawnNode({ args: [NPM, "run", "repl"], env: { DATA_DIR } });
+		assert.equal((await repl.exited).code, 1);
+		assert.match(repl.output, new RegExp(`NATS at ${host} can not be used`));
+	});
+
 	it("says in a line that no mesh is named, and how to get to one", async () => {
 		const repl = spawnNode({ args: ["scripts/repl.ts"] });
 		assert.equal((await repl.exited).code, 1);
