@@ -67,12 +67,11 @@ export function brokerOptions(env: Env): BrokerOptions {
 
 function etcdRegistry(env: Env): BrokerOptions["registry"] {
 	const { ETCD_ENDPOINTS: endpoints, ETCD_USERNAME: username, ETCD_PASSWORD: password } = env;
-	const { ca, ...certificate } = tlsCertificates(env);
 	return {
 		discoverer: new EtcdDiscoverer({
 			endpoints,
 			...(username && { auth: { username, password } }),
-			...(ca && endpoints.some(endpoint => endpoint.startsWith("https:")) && { tls: { ca, ...certificate } })
+			tls: tlsCertificates(env)
 		}),
 		strategy: WeightedStrategy,
 		strategyOptions: { preferZone: true, leastBusy: true }

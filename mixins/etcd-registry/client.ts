@@ -47,7 +47,7 @@ export class EtcdConnection {
 		const { Etcd3 } = createRequire(import.meta.url)("etcd3") as typeof Rpc;
 		this.#client = new Etcd3({
 			hosts: endpoint,
-			...(options.tls ? { credentials: credentialsOf(options.tls) } : {}),
+			...(options.tls && endpoint.startsWith("https:") ? { credentials: credentialsOf(options.tls) } : {}),
 			defaultCallOptions: call => (call.isStream ? {} : { deadline: Date.now() + options.requestTimeout }),
 			faultHandling: { host: () => noop, global: noop },
 			grpcOptions: {
@@ -179,10 +179,14 @@ export function prefixEnd(prefix: string): Buffer {
 	return end;
 }
 
-function credentialsOf(tls: EtcdTls) {
-	return {
-		rootCertificate: Buffer.from(tls.ca),
+type Credentials = NonNullable<Rpc.IOptions["credentials"]>;
+
+function credentialsOf(tls: EtcdTls): Credentials {
+	const credentials: Partial<Credentials> = {
+		...(tls.ca ? { rootCertificate: Buffer.from(tls.ca) } : {}),
 		...(tls.key ? { privateKey: Buffer.from(tls.key) } : {}),
 		...(tls.cert ? { certChain: Buffer.from(tls.cert) } : {})
 	};
+	// etcd3's types leave out that gRPC falls back to Node's authorities.
+	return credentials as Credentials;
 }

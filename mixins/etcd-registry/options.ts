@@ -38,8 +38,8 @@ export interface EtcdAuth {
 }
 
 export interface EtcdTls {
-	/** Certificate authority of the servers. */
-	ca: string | Buffer;
+	/** Certificate authority of the servers; those of Node where it is left out. */
+	ca?: string | Buffer;
 	/** Client certificate and its key, where etcd asks for one. */
 	cert?: string | Buffer;
 	key?: string | Buffer;

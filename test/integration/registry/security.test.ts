@@ -4,7 +4,10 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { Etcd3 } from "etcd3";
 import type { ServiceBroker } from "moleculer";
+import { RUNNER } from "../../../scripts/local-mesh.ts";
+import { spawnNode } from "../../../scripts/node-process.ts";
 import { startEtcd } from "../../../scripts/servers/etcd.ts";
+import { temporaryFolder } from "../../../scripts/servers/leftovers.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";
 import type { LocalServer } from "../../../scripts/servers/server.ts";
 import { createCertificate } from "../../support/certificates.ts";
@@ -97,5 +100,25 @@ describe("An etcd with TLS", await requireServers("nats", "etcd"), () => {
 			await stopNodes(...nodes, stranger);
 			await Promise.all([nats.stop(), etcd.stop()]);
 		}
+	});
+
+	it("is shown the certificate of TLS_CERT_FILE also without a TLS_CA_FILE, where Node knows its authority", async t => {
+		const { certFile, keyFile } = await createCertificate();
+		await using nats = await startNats();
+		await using etcd = await startEtcd({ tls: { certFile, keyFile, trustedCaFile: certFile } });
+		const env = {
+			...{ NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url, DATA_DIR: temporaryFolder("secure-etcd") },
+			...{ NODE_EXTRA_CA_CERTS: certFile, TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile },
+			...{ SERVICEDIR: "services/note", NODE_NAME: "note-1" }
+		};
+		await using node = spawnNode({ args: RUNNER, env });
+		await node.waitForLine(/started successfully/);
+
+		const [certificate, privateKey] = await Promise.all([readFile(certFile), readFile(keyFile)]);
+		const credentials = { rootCertificate: certificate, privateKey, certChain: certificate };
+		const client = new Etcd3({ hosts: etcd.url, credentials });
+		t.after(() => client.close());
+		const keys = () => client.getAll().prefix("moleculer/").keys();
+		await until("the node is in etcd", async () => (await keys()).some(key => key.includes("note-1")));
 	});
 });
