@@ -4,6 +4,7 @@
  * moleculer's protocol, so that the check neither joins the mesh nor is answered by another replica.
  */
 import { randomUUID } from "node:crypto";
+import { isIPv6 } from "node:net";
 import { basename } from "node:path";
 import { connect } from "nats";
 import { type Env, env } from "../lib/env.ts";
@@ -21,8 +22,13 @@ interface Response {
 	error?: { message: string };
 }
 
-async function askGateway({ PORT }: Env): Promise<void> {
-	const answer = await fetch(`http://127.0.0.1:${PORT}/readyz`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+/** Listening on these means listening on all addresses of the machine. */
+const ALL_ADDRESSES = ["0.0.0.0", "::"];
+
+async function askGateway({ HOST, PORT }: Env): Promise<void> {
+	const address = ALL_ADDRESSES.includes(HOST) ? "127.0.0.1" : HOST;
+	const host = isIPv6(address) ? `[${address}]` : address;
+	const answer = await fetch(`http://${host}:${PORT}/readyz`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
 	if (!answer.ok) throw new Error(`Not ready: ${await answer.text()}`);
 }
 

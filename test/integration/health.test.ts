@@ -118,6 +118,15 @@ describe("The health check of the gateway", () => {
 			if (code === 1) assert.equal(result.output, 'Not ready: {"status":"draining"}');
 		});
 
+	for (const HOST of ["127.0.0.2", "::1", "localhost", "::", "0.0.0.0"])
+		it(`asks where the gateway listens: HOST=${HOST}`, async t => {
+			const gateway = createServer((_req, res) => res.end());
+			await new Promise<void>(resolve => gateway.listen(0, HOST, resolve));
+			t.after(() => gateway.close());
+			const { port } = gateway.address() as AddressInfo;
+			assert.deepEqual(await check({ SERVICEDIR: "services/api", HOST, PORT: String(port) }), { code: 0, output: "" });
+		});
+
 	it("exits with 1 when nothing listens", async () => {
 		const { code, output } = await check({ SERVICEDIR: "services", PORT: "1" });
 		assert.equal(code, 1);
