@@ -10,17 +10,28 @@ type Check = (params: Record<string, unknown>, options?: never) => true | Broken
 
 /**
  * moleculer's validator with errors that tell which rule was broken and never by what: they stand in logs and spans of
- * every node on the way, and what was refused may be a password. Unknown fields are named one by one.
+ * every node on the way, and what was refused may be a password. Unknown fields are named one by one. Fields may share a
+ * rule.
  */
 export class DiscreetValidator extends Validators.Fastest {
 	override compile(schema: Record<string, unknown>): ReturnType<Validators.Fastest["compile"]> {
-		const check = super.compile(schema) as unknown as Check;
+		const check = super.compile(apart(schema)) as unknown as Check;
 		const discreet: Check = (params, options) => {
 			const result = check(params, options);
 			return result === true || result.flatMap(withoutValue);
 		};
 		return discreet as unknown as ReturnType<Validators.Fastest["compile"]>;
 	}
+}
+
+/**
+ * A copy in which no two fields share a rule object. fastest-validator takes the second use for a circle and leaves out
+ * the rule's `custom` there.
+ */
+function apart<T>(rule: T): T {
+	if (Array.isArray(rule)) return rule.map(apart) as T;
+	if (typeof rule !== "object" || rule === null || Object.getPrototypeOf(rule) !== Object.prototype) return rule;
+	return Object.fromEntries(Object.entries(rule).map(([name, value]) => [name, apart(value)])) as T;
 }
 
 function withoutValue({ actual, expected, ...error }: BrokenRule): FieldError[] {

@@ -44,4 +44,16 @@ describe("DiscreetValidator", () => {
 			assert.ok(fields.every(field => field.isWellFormed()));
 			assert.ok(JSON.stringify(errors).length < 20_000);
 		});
+
+	it("checks every field of those that share a rule", () => {
+		const word = text({ maxChars: 5, optional: true });
+		const inner = { type: "object", optional: true, props: { word } };
+		const checkWords = new DiscreetValidator().compile({ first: word, second: word, third: inner, fourth: inner });
+		const all = { first: "\0", second: "\0", third: { word: "\0" }, fourth: { word: "\0" } };
+		const errors = checkWords(all) as unknown as { field: string }[];
+		assert.deepEqual(
+			errors.map(error => error.field),
+			["first", "second", "third.word", "fourth.word"]
+		);
+	});
 });
