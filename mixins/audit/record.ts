@@ -45,6 +45,7 @@ interface Outcome {
 	error?: unknown;
 }
 
+const LONGEST_TEXT = 64;
 const LONGEST_DETAIL = 256;
 
 /** The record of an action's outcome. */
@@ -58,9 +59,9 @@ export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: O
 		user_id: user?.id ?? about.user_id ?? null,
 		action: rule.action ?? ctx.action?.name ?? "",
 		object_type: rule.object,
-		object_id: typeof id === "number" || typeof id === "string" ? String(id).slice(0, 64) : null,
+		object_id: typeof id === "number" || typeof id === "string" ? cut(String(id)) : null,
 		...outcomeOf(error),
-		request_id: requestId.slice(0, 64),
+		request_id: cut(requestId),
 		trace_id: traceId(requestId),
 		details: Object.fromEntries((rule.details ?? []).flatMap(name => detail(name, params[name])))
 	};
@@ -71,13 +72,18 @@ function outcomeOf(error: unknown): Pick<AuditRecord, "outcome" | "error"> {
 	const { code, type } = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
 	const refused = typeof code === "number" && code >= 400 && code < 500;
 	// The name of an error without a type is that of a class inside, which users who read their own entries need not know.
-	return { outcome: refused ? "refused" : "failed", error: String(type ?? "ERROR").slice(0, 64) };
+	return { outcome: refused ? "refused" : "failed", error: cut(String(type ?? "ERROR")) };
 }
 
 /** Of what a client sends, only what is plain and short. */
 function detail(name: string, value: unknown): [string, string | number | boolean][] {
 	if (typeof value === "number" || typeof value === "boolean") return [[name, value]];
-	return typeof value === "string" ? [[name, value.slice(0, LONGEST_DETAIL).toWellFormed()]] : [];
+	return typeof value === "string" ? [[name, cut(value, LONGEST_DETAIL)]] : [];
+}
+
+/** Half a character, as a cut leaves it, has no UTF-8 form: the log's hash would be over another text than is kept. */
+function cut(text: string, length = LONGEST_TEXT): string {
+	return text.slice(0, length).toWellFormed();
 }
 
 function traceId(requestId: string): string {
