@@ -4,6 +4,7 @@ interface Rule {
 	readonly optional?: boolean;
 	readonly nullable?: boolean;
 	readonly description?: string;
+	readonly format?: string;
 	readonly values?: readonly unknown[];
 	readonly items?: Rule;
 	readonly props?: Readonly<Record<string, Rule>>;
@@ -50,6 +51,7 @@ function ofType(rule: Rule): JsonSchema {
 			const bytes = rule.maxBytes === undefined ? undefined : `At most ${rule.maxBytes} bytes in UTF-8.`;
 			return {
 				type: "string",
+				format: rule.format,
 				minLength: rule.minChars ?? rule.min,
 				maxLength: rule.maxChars ?? rule.maxBytes ?? rule.max,
 				pattern: rule.pattern?.source,

@@ -70,6 +70,35 @@ export function text<const Options extends TextOptions>(options: Options) {
 	return { type: "string", custom: checkText, messages: textMessages, ...options } as const;
 }
 
+/** RFC 3339, section 5.6, without leap seconds, which `Date` does not know. */
+const DATE_TIME = /^(\d{4}-\d\d-\d\d)T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i;
+
+function checkDateTime(value: unknown, errors: RuleError[], rule: { readonly optional?: boolean }): unknown {
+	if (typeof value === "string" && !isDateTime(value)) errors.push({ type: "time" });
+	return checkNull(value, errors, rule);
+}
+
+function isDateTime(text: string): boolean {
+	const day = DATE_TIME.exec(text)?.[1];
+	if (!day) return false;
+	const midnight = new Date(`${day}T00:00:00Z`);
+	// To `Date`, the 30th of February is the 2nd of March.
+	return !Number.isNaN(midnight.getTime()) && midnight.toISOString().startsWith(day);
+}
+
+const dateTimeMessages = { ...nullMessage, time: "The '{field}' field must be a time (RFC 3339)." } as const;
+
+/** A point in time as RFC 3339 writes it, which `Date.parse` understands. @param options `optional` */
+export function dateTime<const Options extends { readonly optional?: boolean }>(options: Options) {
+	return {
+		type: "string",
+		format: "date-time",
+		custom: checkDateTime,
+		messages: dateTimeMessages,
+		...options
+	} as const;
+}
+
 interface IntegerOptions {
 	readonly min: number;
 	readonly max: number;

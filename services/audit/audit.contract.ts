@@ -1,11 +1,11 @@
 import { errorTable } from "../../lib/errors.ts";
 import { cursor, limit, nextCursor } from "../../lib/paging.ts";
-import { type Infer, id, text } from "../../lib/schema.ts";
+import { dateTime, type Infer, id, text } from "../../lib/schema.ts";
 import type {} from "../../lib/streams.ts";
 
 const word = text({ minChars: 1, maxChars: 64, optional: true });
 const outcome = { type: "enum", values: ["done", "refused", "failed"] } as const;
-const time = text({ minChars: 10, maxChars: 32, optional: true, description: "RFC 3339" });
+const time = dateTime({ optional: true });
 
 export const listAudit = {
 	$$strict: true,
@@ -109,7 +109,7 @@ declare module "../../lib/call.ts" {
 	interface Actions {
 		/** The caller's entries; for an admin all, or those of `user_id`. */
 		"audit.list": { params: ListAudit; result: AuditPage };
-		/** Walks the hash chains and names the first break of each. For operators. */
+		/** Walks the hash chains and names the first break of each; an anchor needs the source that it is of. For operators. */
 		"audit.verify": { params: VerifyAudit; result: AuditVerdict[] };
 		/** Appends what never reached an action, each `event_id` once. For gateways. */
 		"audit.refused": { params: { refusals: RefusedRequests }; result: null };

@@ -12,7 +12,7 @@ import { auditHeadModel } from "../../models/audit-head.model.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import * as contract from "./audit.contract.ts";
 import { auditError } from "./audit.contract.ts";
-import { auditCursors, type ChainedFact, DEFAULT_LIMIT, factOf, present } from "./audit.domain.ts";
+import { auditCursors, type ChainedFact, DEFAULT_LIMIT, factOf, GENESIS, present } from "./audit.domain.ts";
 import { GapWatch } from "./audit.gaps.ts";
 import { type AuditEntryTable, type AuditHeadTable, type AuditStore, auditStore } from "./audit.store.ts";
 import { verdictOf } from "./audit.verify.ts";
@@ -65,8 +65,8 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 				const rows = await this.entries.page({
 					...filter,
 					...(role !== "admin" && { user_id: id }),
-					from: milliseconds("from", from),
-					to: milliseconds("to", to),
+					from: milliseconds(from),
+					to: milliseconds(to),
 					after: auditCursors.placeOf(cursor),
 					limit: limit + 1
 				});
@@ -93,7 +93,12 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 			params: contract.verifyAudit,
 			async handler(ctx: Context<contract.VerifyAudit>): Promise<contract.AuditVerdict[]> {
 				const { source, anchor } = ctx.params;
+				if (anchor && source === undefined)
+					throw fieldError("source", "required", "The 'source' field is required: an anchor is of one source.");
+
 				const heads = (await this.entries.heads()).filter(head => source === undefined || head.source === source);
+				// Where there is an anchor, there was a chain.
+				if (anchor && source !== undefined && heads.length === 0) heads.push({ source, ...GENESIS });
 				const verdicts: contract.AuditVerdict[] = [];
 				for (const head of heads) verdicts.push(await verdictOf(this.entries, head, anchor));
 				return verdicts;
@@ -121,11 +126,8 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 	}
 };
 
-function milliseconds(field: string, text: string | undefined): number | undefined {
-	if (text === undefined) return undefined;
-	const time = Date.parse(text);
-	if (Number.isNaN(time)) throw fieldError(field, "time", `The '${field}' field must be a time (RFC 3339).`);
-	return time;
+function milliseconds(time: string | undefined): number | undefined {
+	return time === undefined ? undefined : Date.parse(time);
 }
 
 export default AuditService;

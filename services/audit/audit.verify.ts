@@ -24,10 +24,11 @@ export async function verdictOf(
 		broken
 	});
 	for (;;) {
-		const entries = await store.chain(source, head.position + 1, BATCH);
+		// What was appended after the walk began is for the next walk.
+		const entries = (await store.chain(source, head.position + 1, BATCH)).filter(
+			({ position }) => position <= recorded.position
+		);
 		for (const entry of entries) {
-			// What was appended after the walk began is for the next walk.
-			if (entry.position > recorded.position) return verdict(ended(head, recorded, await store.firstMissing(source)));
 			const step = walked(head, entry);
 			if ("broken" in step) return verdict(step.broken);
 			head = step.head;

@@ -5,8 +5,9 @@ import { describe, it } from "node:test";
 import { type Span, TracerExporters } from "moleculer";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
+import { hasType } from "../../lib/errors.ts";
 import type { Channels } from "../../mixins/channels.mixin.ts";
-import type { AuditPage } from "../../services/audit/audit.contract.ts";
+import type { AuditPage, AuditVerdict } from "../../services/audit/audit.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
 import { newAdmin, onBothShapes, startApp, startSplitApp, useEnvironment } from "../support/app.ts";
 import type { Client } from "../support/client.ts";
@@ -88,6 +89,30 @@ describe("The audit log", () => {
 			assert.equal((await entriesOf(client, admin.token, query, 2)).length, 2);
 			const [verdict] = await call(app().worker, "audit.verify", { source: "api" });
 			assert.equal(verdict?.broken, null);
+		});
+
+		it("refuses a time that is none", async () => {
+			const { client } = app();
+			const { token } = await client.newUser();
+			for (const time of ["2026-02-30T00:00:00Z", "0000000000", "12/13/2026 10:00"])
+				assertFailure(await client.send("GET", `/v1/audit?to=${encodeURIComponent(time)}`, { token }), "invalid");
+		});
+
+		it("is verified against an end that was kept elsewhere, of the source that it is of", async () => {
+			const { client, worker } = app();
+			const { token } = await client.newUser();
+			await entriesOf(client, token, "", 1);
+			const verify = (source: string | undefined, anchor: { position: number; hash: string }) =>
+				call(worker, "audit.verify", { ...(source && { source }), anchor });
+			const [{ position, hash }] = (await call(worker, "audit.verify", { source: "user" })) as [AuditVerdict];
+
+			assert.equal((await verify("user", { position, hash }))[0]?.broken, null);
+			await assert.rejects(verify(undefined, { position, hash }), error => hasType(error, "VALIDATION_ERROR"));
+			const removed = { problem: "removed", position: 1, sequence: null, entry_id: null };
+			assert.deepEqual(
+				(await verify("mall", { position, hash })).map(({ source, entries, broken }) => ({ source, entries, broken })),
+				[{ source: "mall", entries: 0, broken: removed }]
+			);
 		});
 
 		it("holds no secret: neither in its table, nor in the outboxes, nor in the streams", async () => {

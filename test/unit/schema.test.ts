@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Validators } from "moleculer";
 import { jsonSchema } from "../../lib/json-schema.ts";
-import { id, integer, text } from "../../lib/schema.ts";
+import { dateTime, id, integer, text } from "../../lib/schema.ts";
 
 /** The error types of one value under one rule, as moleculer's validator finds them. */
 function errorsOf(rule: object, value: unknown): string[] {
@@ -42,6 +42,43 @@ describe("text()", () => {
 
 	it("does not walk through a huge string to count it", () => {
 		assert.deepEqual(errorsOf(text({ maxChars: 10 }), "x".repeat(1_000_000)), ["stringMax"]);
+	});
+});
+
+describe("dateTime()", () => {
+	const cases: [value: unknown, errors: string[]][] = [
+		["2026-01-31T12:00:00Z", []],
+		["2026-01-31t12:00:00.123456789z", []],
+		["2028-02-29T23:59:59+14:00", []],
+		["2026-02-29T12:00:00Z", ["time"]],
+		["2026-02-30T00:00:00Z", ["time"]],
+		["2026-04-31T00:00:00Z", ["time"]],
+		["2026-13-01T00:00:00Z", ["time"]],
+		["2026-00-10T00:00:00Z", ["time"]],
+		["2026-01-32T00:00:00Z", ["time"]],
+		["2026-01-31T24:00:00Z", ["time"]],
+		["2026-01-31T12:00:60Z", ["time"]],
+		["2026-01-31T12:00:00+24:00", ["time"]],
+		["2026-01-31T12:00:00", ["time"]],
+		["2026-01-31T12:00Z", ["time"]],
+		["2026-01-31 12:00:00Z", ["time"]],
+		["2026-01-31", ["time"]],
+		["0000000000", ["time"]],
+		["abcdefghij 5", ["time"]],
+		["12/13/2026 10:00", ["time"]],
+		["", ["time"]],
+		[5, ["string"]],
+		[null, ["null"]],
+		[undefined, []]
+	];
+	for (const [value, errors] of cases)
+		it(`${errors.length > 0 ? "refuses" : "takes"} ${value}`, () => {
+			assert.deepEqual(errorsOf(dateTime({ optional: true }), value), errors);
+			if (typeof value === "string" && errors.length === 0) assert.ok(Date.parse(value) > 0);
+		});
+
+	it("is a date-time in JSON Schema", () => {
+		assert.deepEqual(jsonSchema({ from: dateTime({}) }).properties, { from: { type: "string", format: "date-time" } });
 	});
 });
 
