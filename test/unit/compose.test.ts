@@ -36,6 +36,20 @@ const secrets = {
 	JWT_KEYS: `k1:${"x".repeat(32)}`
 };
 
+/** What no container of the file needs to be told, and why. */
+const LEFT_OUT = new Map([
+	["NODE_ENV", "the image sets it"],
+	["PORT", "a container has its own, which the file publishes as PORT of the machine"],
+	["HOST", "a container listens on all its addresses"],
+	["METRICS_HOST", "likewise"],
+	["NODE_NAME", "replicas need names of their own: the default has the container's"],
+	["NODE_ZONE", "one machine is one zone"],
+	["DATA_DIR", "nodes of a mesh keep nothing"],
+	...["TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "NATS_CREDS_FILE", "ETCD_USERNAME", "ETCD_PASSWORD"].map(
+		name => [name, "the file's own servers, on a network of their own, ask for none"] as const
+	)
+]);
+
 /** Compose's interpolation, as far as the file uses it: `${NAME:-default}` and `${NAME:?message}`. */
 function interpolated(value: string, values: NodeJS.Dict<string>): string {
 	return value.replace(/\$\{(\w+):([-?])([^}]*)\}/g, (_, name, kind, rest) => {
@@ -119,12 +133,19 @@ describe("docker-compose.yml", () => {
 		);
 	});
 
+	it("sets or hands on every variable, but for those that no container needs", () => {
+		const told = new Set(ours.flatMap(([, { environment = {} }]) => Object.keys(environment)));
+		const untold = Object.keys(variables).filter(name => !told.has(name));
+		assert.deepEqual(untold.sort(), [...LEFT_OUT.keys()].sort());
+	});
+
 	it("refuses to start without each of the secrets, and holds none itself", () => {
 		for (const missing of Object.keys(secrets))
 			assert.throws(() => interpolated(text, { ...secrets, [missing]: "" }), new RegExp(missing));
 		for (const [name, { environment = {} }] of services)
 			for (const [variable, value] of Object.entries(environment)) {
-				if (/(PASSWORD|SECRET|KEYS?|TOKEN)$/.test(variable)) assert.match(value, /^\$\{\w+:\?/, `${name}: ${variable}`);
+				if (/(PASSWORD|SECRET|KEYS?|TOKEN)$/.test(variable))
+					assert.match(value, /^\$\{\w+:(\?[^}]+|-)\}$/, `${name}: ${variable}`);
 				const password = /^\w+:\/\/\w+:([^@]+)@/.exec(value)?.[1];
 				if (password) assert.match(password, /^\$\{\w+:\?[^}]+\}$/, `${name}: ${variable}`);
 			}
