@@ -134,10 +134,13 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 
 		await servers.nats.start();
 		await until("the caller is back", () => caller.transit?.connected === true);
-		await until("the service is back", async () => {
-			return sees(caller, "one") && (await caller.ping("one", 200)) !== null;
+		// A node that was without NATS for a second withdraws until it is back, and may do so only now.
+		await until("the service answers that nothing was executed", async () => {
+			const executed = await caller.call("greeter.executed").catch((error: Error & { retryable?: boolean }) => {
+				if (!error.retryable) throw error;
+			});
+			return executed === 0;
 		});
-		assert.equal(await caller.call("greeter.executed"), 0);
 	});
 
 	it("has its requests dropped that NATS held back beyond their deadline", async () => {
