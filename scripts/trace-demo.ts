@@ -8,8 +8,8 @@ import { JaegerCollector } from "./tracing/jaeger-collector.ts";
 import { printTree } from "./tracing/print-tree.ts";
 
 const NODES = { "user-1": "user", "note-1": "note", "points-1": "points", "api-1": "api" };
-/** HTTP, note.create, its four statements, user.mget, its statement. */
-const SPANS = 8;
+/** HTTP, note.create, its five statements, user.mget, its statement. */
+const SPANS = 9;
 const JSON_TYPE = { "Content-Type": "application/json" };
 
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-trace-"));

@@ -56,7 +56,7 @@ describe("Traces of a mesh: each service in a process of its own", { skip: serve
 		const { token, refresh_token, username } = await client.newUser("tracy", PASSWORD);
 		secrets.push(PASSWORD, token, refresh_token);
 		const answer = await client.send("POST", "/v1/note", { token, json: { title: TEXT, content: TEXT } });
-		const root = await collector.trace(String(answer.headers["x-request-id"]), 8);
+		const root = await collector.trace(String(answer.headers["x-request-id"]), 9);
 
 		assert.deepEqual(outline(root), [
 			"POST /v1/note (api on api-1)",
