@@ -59,18 +59,18 @@ export async function barrier<T>(
 	const { gid, step, op, age = 0 } = branchOf(ctx);
 	const table = barrierTable(transaction);
 	const key = { gid, step, site };
-	const insert = async (of: Branch["op"]) => {
-		const isNew = await table.insert({ ...key, op: of }, op);
+	const insertAction = async () => {
+		const isNew = await table.insert({ ...key, op: "action" }, op);
 		if (isNew && age > retention - DAY_MS) throw new Error(`Saga ${gid} is too old: its barrier rows may be gone`);
 		return isNew;
 	};
 
-	if (op === "compensate" && (await insert("action"))) {
-		await insert(op);
+	if (op === "compensate" && (await insertAction())) {
+		await table.insert({ ...key, op }, op);
 		countBarrier(ctx.broker, "null");
 		return undefined;
 	}
-	if (await insert(op)) {
+	if (op === "action" ? await insertAction() : await table.insert({ ...key, op }, op)) {
 		const result = await work();
 		if (result !== undefined && result !== null) await table.remember({ ...key, op }, result);
 		return result;

@@ -12,7 +12,7 @@ const HOUR = 3_600_000;
 export interface ParticipantOptions {
 	/**
 	 * How long barrier rows are kept: longer than any saga and any message of it may live. A branch of a saga that is a day
-	 * short of it is no longer done. Default 14 days, at least 7.
+	 * short of it is no longer done where no row tells of its action. Default 14 days, at least 7.
 	 */
 	retention?: number;
 	/** Between two runs of the retention job. Default an hour. */

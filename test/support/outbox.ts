@@ -9,6 +9,7 @@ import { InboxMixin } from "../../mixins/inbox.mixin.ts";
 import { type Fact, type OutboxMethods, OutboxMixin, type OutboxOptions } from "../../mixins/outbox.mixin.ts";
 import { createInboxTables, createOutboxTables } from "../../models/event-tables.ts";
 import { Schema } from "../../models/schema.ts";
+import type { TestDatabases } from "./databases.ts";
 
 interface Ends {
 	after(end: () => Promise<void>): void;
@@ -71,6 +72,16 @@ export async function prepare(url: string): Promise<void> {
 	});
 	await release();
 }
+
+/** A database with the tables of outbox and inbox. @returns its URL */
+export async function outboxDatabase(databases: Pick<TestDatabases, "create">): Promise<string> {
+	const url = await databases.create();
+	await prepare(url);
+	return url;
+}
+
+/** The numbers from 1 on. */
+export const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
 /** Starts a service named `writer`, which stops with the test. */
 export async function startWriter(

@@ -2,18 +2,13 @@ import assert from "node:assert/strict";
 import { it, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { onEachDatabase } from "../../support/databases.ts";
-import { FakeStream, prepare, startWriter, type Writer } from "../../support/outbox.ts";
+import { FakeStream, outboxDatabase, startWriter, upTo, type Writer } from "../../support/outbox.ts";
 import { until } from "../../support/until.ts";
 
 const NEVER = 3_600_000;
-const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
 await onEachDatabase("An outbox under load", databases => {
-	const create = async () => {
-		const url = await databases.create();
-		await prepare(url);
-		return url;
-	};
+	const create = () => outboxDatabase(databases);
 
 	/** Publishes five rows at once, and 15 one after the other. @returns in how many batches */
 	async function batches(t: TestContext, relay: { load: number; gather: number }): Promise<number> {

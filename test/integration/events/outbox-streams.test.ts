@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
 import { onEachDatabase } from "../../support/databases.ts";
-import { FakeStream, prepare, startWriter, unavailable } from "../../support/outbox.ts";
+import { FakeStream, outboxDatabase, startWriter, unavailable, upTo } from "../../support/outbox.ts";
 import { until } from "../../support/until.ts";
 
-const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
-
 await onEachDatabase("The streams of an outbox", databases => {
-	const create = async () => {
-		const url = await databases.create();
-		await prepare(url);
-		return url;
-	};
+	const create = () => outboxDatabase(databases);
 
 	it("rows for a stream that this process does not know wait for one that does, and hold up nobody", async t => {
 		const url = await create();

@@ -4,18 +4,13 @@ import { ChannelError } from "../../../mixins/channels/transport.ts";
 import { nowOf } from "../../../mixins/db/clock.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { FakeStream, prepare, startWriter, unavailable } from "../../support/outbox.ts";
+import { FakeStream, outboxDatabase, startWriter, unavailable, upTo } from "../../support/outbox.ts";
 import { until } from "../../support/until.ts";
 
 const NEVER = 3_600_000;
-const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1);
 
 await onEachDatabase("The outbox", databases => {
-	const create = async () => {
-		const url = await databases.create();
-		await prepare(url);
-		return url;
-	};
+	const create = () => outboxDatabase(databases);
 
 	it("publishes what a transaction committed at once (nudge), and nothing of one that was rolled back", async t => {
 		const stream = new FakeStream();

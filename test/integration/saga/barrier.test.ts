@@ -123,6 +123,9 @@ await onEachDatabase("The barrier", databases => {
 		assert.equal(await balance(), 100);
 		await late("compensate", "g1", 12.9);
 		assert.equal((await rowsOf(database, "saga_barrier")).length, 2);
+		await action("g2");
+		await database.transaction(tx => barrier(branch("compensate", "g2", 20 * DAY_MS), tx, async () => "undone"));
+		assert.equal((await rowsOf(database, "saga_barrier")).length, 4, "an action that is known can be taken back");
 	});
 
 	it("takes nothing back for an action that was rolled back, and lets that action come again before", async t => {
