@@ -24,8 +24,8 @@ const HAND_BACK_MS = 250;
 export class Attempts {
 	readonly #handling: Handling;
 	readonly #settings: Required<ConsumerDefinition>;
-	/** Messages that came back because this process asked, and how often without having tried them. */
-	readonly #asked = new Map<number, number>();
+	/** Messages that come back because this process asked. */
+	readonly #asked = new Set<number>();
 
 	constructor(handling: Handling) {
 		this.#handling = handling;
@@ -41,7 +41,7 @@ export class Attempts {
 	async process(delivery: Delivery): Promise<Settlement> {
 		const { bury, observer } = this.#handling;
 		const { maxAttempts, retryDelay: first } = this.#settings;
-		const attempts = delivery.attempts - (this.#asked.get(delivery.seq) ?? 0);
+		const { attempts } = delivery;
 		try {
 			let failure: { error: unknown } | undefined;
 			if (attempts > maxAttempts + UNEXPLAINED_ATTEMPTS)
@@ -79,7 +79,6 @@ export class Attempts {
 
 	/** Sends a message away that was not tried. */
 	async handBack(delivery: Delivery): Promise<void> {
-		this.#asked.set(delivery.seq, (this.#asked.get(delivery.seq) ?? 0) + 1);
 		// As late as after an attempt: another process counts what was handed out in vain as attempts, and gives up after so many.
 		const isFirst = delivery.attempts === 1;
 		const delay = isFirst ? HAND_BACK_MS : retryDelay(this.#settings.retryDelay, delivery.attempts);
@@ -126,7 +125,7 @@ export class Attempts {
 	}
 
 	async #retry(delivery: Delivery, delay: number): Promise<Settlement> {
-		this.#asked.set(delivery.seq, this.#asked.get(delivery.seq) ?? 0);
+		this.#asked.add(delivery.seq);
 		await delivery.retry(delay);
 		return { delay };
 	}

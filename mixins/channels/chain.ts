@@ -19,11 +19,6 @@ export function insertEarly({ early }: Chain, delivery: Delivery): void {
 	early.sort((a, b) => versionOf(a) - versionOf(b));
 }
 
-/** Whether a message has an earlier version than another one of its aggregate. */
-export function isBefore(delivery: Delivery, other: Delivery): boolean {
-	return versionOf(delivery) < versionOf(other);
-}
-
 function versionOf({ headers, seq }: Delivery): number {
 	return Number(headers.version ?? seq);
 }

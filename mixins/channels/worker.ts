@@ -1,17 +1,16 @@
 import { setImmediate } from "node:timers/promises";
 import { Attempts, type Handling } from "./attempts.ts";
-import { type Chain, insertEarly, isBefore } from "./chain.ts";
+import { type Chain, insertEarly } from "./chain.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
 
-/** How many messages may wait for another one of their key, per slot of concurrency. */
-const HELD_PER_SLOT = 20;
 /** How often a message that came too early is looked at, and for how many waits for an acknowledgement it is kept. */
 const EARLY_MS = 200;
 const EARLY_WAITS = 4;
 
 /**
  * Runs the handler of one consumer: as many at once as allowed, those of one key in order (several of them together where
- * the consumer says so), the unexplained ones alone.
+ * the consumer says so), the unexplained ones alone. What waits for another of its key is kept here, at most the
+ * consumer's `maxAckPending`: handed back, it would come again alone, and make the others that wait more.
  */
 export class Worker {
 	readonly #settings: Required<ConsumerDefinition>;
@@ -21,7 +20,6 @@ export class Worker {
 	readonly #chains: Record<string, Chain> = Object.create(null);
 	/** What is in our hands, running or waiting, by its place in the stream. */
 	readonly #held: Record<number, Delivery> = Object.create(null);
-	#holding = 0;
 	/** What failed together with others is handled by itself. */
 	readonly #apart = new WeakSet<Delivery>();
 	readonly #heartbeat: NodeJS.Timeout;
@@ -44,9 +42,9 @@ export class Worker {
 		if (this.#stopping) return this.#handBack(delivery);
 		if (delivery.attempts > 1) this.#observer.redelivered(delivery);
 		// A server that was restarted hands out again what is here; the first copy stands for both.
-		if (delivery.attempts > 1 && this.#holds(delivery.seq)) return;
+		if (delivery.attempts > 1 && delivery.seq in this.#held) return;
 
-		this.#hold(delivery);
+		this.#held[delivery.seq] = delivery;
 		const key = this.#keyOf(delivery);
 		const chain = this.#chains[key];
 		if (chain) {
@@ -84,19 +82,8 @@ export class Worker {
 		return ended;
 	}
 
-	#holds(seq: number): boolean {
-		return seq in this.#held;
-	}
-
-	#hold(delivery: Delivery): void {
-		if (!this.#holds(delivery.seq)) this.#holding++;
-		this.#held[delivery.seq] = delivery;
-	}
-
 	#letGo(delivery: Delivery): void {
-		if (this.#held[delivery.seq] !== delivery) return;
-		delete this.#held[delivery.seq];
-		this.#holding--;
+		if (this.#held[delivery.seq] === delivery) delete this.#held[delivery.seq];
 	}
 
 	#keyOf({ headers, seq }: Delivery): string {
@@ -110,19 +97,8 @@ export class Worker {
 			this.#resume(chain);
 			chain.queue.unshift(delivery);
 			void this.#drain(key, chain);
-		} else if (this.#holding - this.#running > HELD_PER_SLOT * this.#settings.concurrency) {
-			// What others wait for is never sent away for their sake.
-			const last = chain.early.at(-1);
-			const isNeeded = last !== undefined && isBefore(delivery, last);
-			if (isNeeded) chain.early.pop();
-			void this.#handBack(isNeeded ? last : delivery);
-			if (isNeeded) this.#append(key, chain, delivery);
-		} else {
-			this.#append(key, chain, delivery);
+			return;
 		}
-	}
-
-	#append(key: string, chain: Chain, delivery: Delivery): void {
 		chain.queue.push(delivery);
 		// Nobody is at work on a chain that only waits for an earlier message.
 		if (chain.waiting) this.#lookAgain(key, chain, false);
