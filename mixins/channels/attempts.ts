@@ -24,8 +24,8 @@ const HAND_BACK_MS = 250;
 export class Attempts {
 	readonly #handling: Handling;
 	readonly #settings: Required<ConsumerDefinition>;
-	/** Messages that come back because this process asked. */
-	readonly #asked = new Set<number>();
+	/** Messages that came back because this process asked, and how often without having tried them. */
+	readonly #asked = new Map<number, number>();
 
 	constructor(handling: Handling) {
 		this.#handling = handling;
@@ -37,11 +37,16 @@ export class Attempts {
 		return attempts > 1 && !this.#asked.has(seq);
 	}
 
+	/** Whether a handler, of this process or another, may have begun with a message before. */
+	wasTried(delivery: Delivery): boolean {
+		return this.#attemptsOf(delivery) > 1;
+	}
+
 	/** Handles one message and settles it. */
 	async process(delivery: Delivery): Promise<Settlement> {
 		const { bury, observer } = this.#handling;
 		const { maxAttempts, retryDelay: first } = this.#settings;
-		const { attempts } = delivery;
+		const attempts = this.#attemptsOf(delivery);
 		try {
 			let failure: { error: unknown } | undefined;
 			if (attempts > maxAttempts + UNEXPLAINED_ATTEMPTS)
@@ -79,6 +84,7 @@ export class Attempts {
 
 	/** Sends a message away that was not tried. */
 	async handBack(delivery: Delivery): Promise<void> {
+		this.#asked.set(delivery.seq, (this.#asked.get(delivery.seq) ?? 0) + 1);
 		// As late as after an attempt: another process counts what was handed out in vain as attempts, and gives up after so many.
 		const isFirst = delivery.attempts === 1;
 		const delay = isFirst ? HAND_BACK_MS : retryDelay(this.#settings.retryDelay, delivery.attempts);
@@ -98,6 +104,10 @@ export class Attempts {
 		} catch (error) {
 			this.#cameToNothing(delivery)(error);
 		}
+	}
+
+	#attemptsOf({ attempts, seq }: Delivery): number {
+		return attempts - (this.#asked.get(seq) ?? 0);
 	}
 
 	async #failureOf(delivery: Delivery): Promise<{ error: unknown } | undefined> {
@@ -125,7 +135,7 @@ export class Attempts {
 	}
 
 	async #retry(delivery: Delivery, delay: number): Promise<Settlement> {
-		this.#asked.add(delivery.seq);
+		this.#asked.set(delivery.seq, this.#asked.get(delivery.seq) ?? 0);
 		await delivery.retry(delay);
 		return { delay };
 	}

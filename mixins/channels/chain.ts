@@ -5,6 +5,8 @@ export interface Chain {
 	queue: Delivery[];
 	/** The message whose retry the others wait for. */
 	retrying?: { seq: number; timer: NodeJS.Timeout };
+	/** Room was waited for in vain, and none of them was done since. */
+	stuck?: boolean;
 	/** Messages that came too early, the oldest version first. */
 	early: Delivery[];
 	/** Since when there are some, in milliseconds of this process. */
@@ -17,6 +19,11 @@ export interface Chain {
 export function insertEarly({ early }: Chain, delivery: Delivery): void {
 	early.push(delivery);
 	early.sort((a, b) => versionOf(a) - versionOf(b));
+}
+
+/** Whether a message has an earlier version than another one of its aggregate. */
+export function isBefore(delivery: Delivery, other: Delivery): boolean {
+	return versionOf(delivery) < versionOf(other);
 }
 
 function versionOf({ headers, seq }: Delivery): number {

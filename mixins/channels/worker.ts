@@ -1,16 +1,20 @@
 import { setImmediate } from "node:timers/promises";
 import { Attempts, type Handling } from "./attempts.ts";
-import { type Chain, insertEarly } from "./chain.ts";
+import { type Chain, insertEarly, isBefore } from "./chain.ts";
+import { Held } from "./held.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
 
+/** How many messages may wait for another one of their key, per slot of concurrency. */
+const HELD_PER_SLOT = 20;
+/** Where there are more, room is waited for: no longer than one that is sent away stays away. */
+const STUCK_MS = 250;
 /** How often a message that came too early is looked at, and for how many waits for an acknowledgement it is kept. */
 const EARLY_MS = 200;
 const EARLY_WAITS = 4;
 
 /**
  * Runs the handler of one consumer: as many at once as allowed, those of one key in order (several of them together where
- * the consumer says so), the unexplained ones alone. What waits for another of its key is kept here, at most the
- * consumer's `maxAckPending`: handed back, it would come again alone, and make the others that wait more.
+ * the consumer says so), the unexplained ones alone.
  */
 export class Worker {
 	readonly #settings: Required<ConsumerDefinition>;
@@ -18,8 +22,7 @@ export class Worker {
 	readonly #observer: Handling["observer"];
 	/** By key. Not a Map: what has gone through one outlives V8's minor collections, see docs/performance.md, "What V8 kept". */
 	readonly #chains: Record<string, Chain> = Object.create(null);
-	/** What is in our hands, running or waiting, by its place in the stream. */
-	readonly #held: Record<number, Delivery> = Object.create(null);
+	readonly #held = new Held();
 	/** What failed together with others is handled by itself. */
 	readonly #apart = new WeakSet<Delivery>();
 	readonly #heartbeat: NodeJS.Timeout;
@@ -32,7 +35,7 @@ export class Worker {
 		this.#observer = handling.observer;
 		this.#settings = settled(handling.definition);
 		this.#heartbeat = setInterval(() => {
-			for (const delivery of Object.values(this.#held)) this.#attempts.keep(delivery);
+			for (const delivery of this.#held.all()) this.#attempts.keep(delivery);
 		}, this.#settings.ackWait / 3);
 	}
 
@@ -42,10 +45,12 @@ export class Worker {
 		if (this.#stopping) return this.#handBack(delivery);
 		if (delivery.attempts > 1) this.#observer.redelivered(delivery);
 		// A server that was restarted hands out again what is here; the first copy stands for both.
-		if (delivery.attempts > 1 && delivery.seq in this.#held) return;
+		if (delivery.attempts > 1 && this.#held.has(delivery)) return;
 
-		this.#held[delivery.seq] = delivery;
 		const key = this.#keyOf(delivery);
+		this.#held.add(delivery);
+		await this.#room(key);
+		if (this.#stopping) return this.#handBack(delivery);
 		const chain = this.#chains[key];
 		if (chain) {
 			this.#enqueue(chain, key, delivery);
@@ -82,10 +87,6 @@ export class Worker {
 		return ended;
 	}
 
-	#letGo(delivery: Delivery): void {
-		if (this.#held[delivery.seq] === delivery) delete this.#held[delivery.seq];
-	}
-
 	#keyOf({ headers, seq }: Delivery): string {
 		const { orderBy } = this.#settings;
 		const value = orderBy === "none" ? undefined : headers[orderBy];
@@ -99,9 +100,36 @@ export class Worker {
 			void this.#drain(key, chain);
 			return;
 		}
+		if (this.#isFull()) {
+			// What others wait for is never sent away for their sake.
+			const last = chain.early.at(-1);
+			const isNeeded = last !== undefined && isBefore(delivery, last);
+			void this.#handBack(isNeeded ? last : delivery);
+			if (!isNeeded) return;
+			chain.early.pop();
+		}
 		chain.queue.push(delivery);
 		// Nobody is at work on a chain that only waits for an earlier message.
 		if (chain.waiting) this.#lookAgain(key, chain, false);
+	}
+
+	#isFull(): boolean {
+		return this.#held.size - this.#running > HELD_PER_SLOT * this.#settings.concurrency;
+	}
+
+	/**
+	 * Waits for room for another message of a key, as long as those before it go on: sent away, it would come again later and
+	 * cost more than now, so that a short stall would make a busy consumer slow for good.
+	 */
+	async #room(key: string): Promise<void> {
+		const chain = this.#chains[key];
+		if (!chain || chain.stuck || !this.#isFull()) return;
+		const rests = () => chain.retrying !== undefined || chain.waiting !== undefined || this.#chains[key] !== chain;
+		const { promise: late, resolve } = Promise.withResolvers<void>();
+		const timer = setTimeout(resolve, STUCK_MS);
+		await Promise.race([this.#until(() => this.#stopping || !this.#isFull() || rests()), late]);
+		clearTimeout(timer);
+		chain.stuck = this.#isFull();
 	}
 
 	#start(key: string, delivery: Delivery): Promise<void> {
@@ -134,8 +162,9 @@ export class Worker {
 				insertEarly(chain, delivery);
 				continue;
 			}
-			this.#letGo(delivery);
+			this.#held.delete(delivery);
 			if (delay === undefined) {
+				chain.stuck = false;
 				delete chain.since;
 				chain.queue.unshift(...chain.early.splice(0, 1));
 			} else if (!this.#stopping) {
@@ -155,8 +184,9 @@ export class Worker {
 	}
 
 	/** Handles the first messages of a chain at once. What fails is left to be handled one by one. */
-	async #drainTogether({ queue }: Chain): Promise<void> {
-		const isFirst = (delivery: Delivery) => delivery.attempts === 1 && !this.#apart.has(delivery);
+	async #drainTogether(chain: Chain): Promise<void> {
+		const { queue } = chain;
+		const isFirst = (delivery: Delivery) => !this.#attempts.wasTried(delivery) && !this.#apart.has(delivery);
 		while (queue.length > 1) {
 			const first = queue.slice(0, this.#settings.together);
 			const end = first.findIndex(delivery => !isFirst(delivery));
@@ -168,7 +198,8 @@ export class Worker {
 			this.#running++;
 			const failed = await this.#attempts.processTogether(batch);
 			this.#running--;
-			for (const delivery of batch) if (!failed.includes(delivery)) this.#letGo(delivery);
+			for (const delivery of batch) if (!failed.includes(delivery)) this.#held.delete(delivery);
+			if (failed.length < batch.length) chain.stuck = false;
 			for (const delivery of failed) this.#apart.add(delivery);
 			if (this.#stopping) await Promise.all(failed.map(delivery => this.#handBack(delivery)));
 			else queue.unshift(...failed);
@@ -198,7 +229,7 @@ export class Worker {
 	}
 
 	async #postpone(delivery: Delivery): Promise<void> {
-		this.#letGo(delivery);
+		this.#held.delete(delivery);
 		await this.#attempts.postpone(delivery);
 	}
 
@@ -208,7 +239,7 @@ export class Worker {
 	}
 
 	async #handBack(delivery: Delivery): Promise<void> {
-		this.#letGo(delivery);
+		this.#held.delete(delivery);
 		await this.#attempts.handBack(delivery);
 	}
 

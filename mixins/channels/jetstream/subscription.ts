@@ -103,13 +103,13 @@ export class JetStreamSubscription implements Subscription {
 	 */
 	async #pullOneByOne(consumer: Consumer, last: number): Promise<void> {
 		const { definition, accept } = this.#options;
-		const patience = settled(definition).ackWait + NEXT_EXPIRES_MS;
-		for (let end = performance.now() + patience; !this.#stopping && performance.now() <= end; ) {
+		const end = performance.now() + settled(definition).ackWait + NEXT_EXPIRES_MS;
+		while (!this.#stopping) {
 			const message = await consumer.next({ expires: NEXT_EXPIRES_MS });
 			if (message) await accept(this.#delivery(message));
-			if (message && message.seq <= last) end = performance.now() + patience;
 			const { ack_floor } = await consumer.info();
 			if (ack_floor.stream_seq >= last) return;
+			if (performance.now() > end) return;
 		}
 	}
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Delivery } from "../../../mixins/channels/transport.ts";
+import { setImmediate } from "node:timers/promises";
+import type { ConsumerDefinition, Delivery } from "../../../mixins/channels/transport.ts";
 import { Worker } from "../../../mixins/channels/worker.ts";
 import { until } from "../../support/until.ts";
 
@@ -20,11 +21,11 @@ function deliveryOf(changes: Partial<Delivery> = {}): Delivery {
 	};
 }
 
-function workerOf(handle: (delivery: Delivery) => Promise<void>, ackWait = 10_000, together = 1) {
+function workerOf(handle: (delivery: Delivery) => Promise<void>, changes: Partial<ConsumerDefinition> = {}) {
 	const warnings: string[] = [];
 	const observer = { redelivered() {}, buried() {}, warn: (message: string) => warnings.push(message) };
 	const worker = new Worker({
-		definition: { ...definition, ackWait, together, orderBy: "source" },
+		definition: { ...definition, orderBy: "source", ...changes },
 		handle,
 		bury: async () => {},
 		observer
@@ -35,7 +36,7 @@ function workerOf(handle: (delivery: Delivery) => Promise<void>, ackWait = 10_00
 describe("A worker whose stream can not write", () => {
 	it("goes on with the message that it can not keep, and says so", async t => {
 		const { promise, resolve } = Promise.withResolvers<void>();
-		const { worker, warnings } = workerOf(() => promise, 30);
+		const { worker, warnings } = workerOf(() => promise, { ackWait: 30 });
 		t.after(() => worker.stop(1_000));
 		let isDone = false;
 		void worker.accept(
@@ -90,6 +91,109 @@ describe("A worker whose stream hands messages out again", () => {
 	});
 });
 
+describe("A worker with as many messages of a key as may wait", () => {
+	/** `concurrency` 1: twenty wait. */
+	const WAIT = 20;
+	const of = (source: string, seq: number, changes: Partial<Delivery> = {}) =>
+		deliveryOf({ working() {}, seq, headers: { source }, ...changes });
+
+	it("takes no more before there is room, as long as those that wait go on, and sends none away", async t => {
+		t.mock.timers.enable({ apis: ["setTimeout"] });
+		const handled: number[] = [];
+		const handle = async ({ seq }: Delivery) => {
+			handled.push(seq);
+			await setImmediate();
+		};
+		const { worker } = workerOf(handle, { concurrency: 2, together: 5 });
+		t.after(() => worker.stop(1_000));
+		const back: number[] = [];
+		let done = 0;
+		for (let seq = 1; seq <= 10 * WAIT; seq++)
+			await worker.accept(of("note", seq, { ack: async () => void done++, retry: async () => void back.push(seq) }));
+		await until("all are acknowledged", () => done === 10 * WAIT);
+		assert.deepEqual(back, []);
+		assert.deepEqual(
+			handled,
+			Array.from({ length: 10 * WAIT }, (_, i) => i + 1)
+		);
+	});
+
+	it("sends away what comes for a key that does not move, after a wait and then at once, and goes on with others", async t => {
+		t.mock.timers.enable({ apis: ["setTimeout"] });
+		const release = Promise.withResolvers<void>();
+		const handled: number[] = [];
+		const { worker } = workerOf(
+			async ({ seq, headers }) => {
+				if (headers.source === "stuck") await release.promise;
+				handled.push(seq);
+			},
+			{ concurrency: 2 }
+		);
+		t.after(() => worker.stop(1_000));
+		const back: number[] = [];
+		const accept = (source: string, seq: number) =>
+			worker.accept(of(source, seq, { retry: async () => void back.push(seq) }));
+		for (let seq = 1; seq <= 2 * WAIT + 1; seq++) await accept("stuck", seq);
+
+		let isSettled = false;
+		const waiting = accept("stuck", 100).then(() => {
+			isSettled = true;
+		});
+		await setImmediate();
+		assert.deepEqual([isSettled, back], [false, []]);
+		t.mock.timers.tick(250);
+		await waiting;
+		await accept("stuck", 101);
+		assert.deepEqual(back, [100, 101]);
+		await accept("other", 102);
+		await until("the other one is handled", () => handled.length === 1);
+
+		release.resolve();
+		await until("all that wait are handled", () => handled.length === 2 * WAIT + 2);
+		await accept("stuck", 103);
+		assert.deepEqual(back, [100, 101]);
+		assert.deepEqual(handled.slice(0, 3), [102, 1, 2]);
+	});
+
+	it("handles together what it had sent away untried, and alone what another process may have tried", async t => {
+		t.mock.timers.enable({ apis: ["setTimeout"] });
+		const release = Promise.withResolvers<void>();
+		let running = 0;
+		const beside = new Map<number, number>();
+		const { worker } = workerOf(
+			async ({ seq }) => {
+				beside.set(seq, ++running);
+				await release.promise;
+				await setImmediate();
+				running--;
+			},
+			{ concurrency: 2, together: 30 }
+		);
+		t.after(() => worker.stop(1_000));
+		const back: Delivery[] = [];
+		const accept = async (delivery: Delivery) => {
+			const accepted = worker.accept({ ...delivery, retry: async () => void back.push(delivery) });
+			await setImmediate();
+			t.mock.timers.tick(250);
+			await accepted;
+		};
+		await accept(of("note", 1));
+		for (let seq = 2; seq <= 2 * WAIT + 3; seq++) await accept(of("note", seq));
+		assert.deepEqual(
+			back.map(({ seq }) => seq),
+			[2 * WAIT + 2, 2 * WAIT + 3]
+		);
+		release.resolve();
+		await until("all that wait are handled", () => beside.size === 2 * WAIT + 1 && running === 0);
+
+		const again = back.map(delivery => worker.accept({ ...delivery, attempts: 2 }));
+		again.push(worker.accept(of("note", 99, { attempts: 2 })));
+		await Promise.all(again);
+		await until("they are handled", () => beside.size === 2 * WAIT + 4 && running === 0);
+		assert.deepEqual([beside.get(2 * WAIT + 2), beside.get(2 * WAIT + 3), beside.get(99)], [1, 2, 1]);
+	});
+});
+
 describe("A worker that may handle messages together", () => {
 	const settled = { working() {}, retry: async () => {}, headers: { source: "note" } };
 	const some = (acknowledged: number[]) =>
@@ -103,8 +207,7 @@ describe("A worker that may handle messages together", () => {
 				begun.push(seq);
 				return promise;
 			},
-			10_000,
-			4
+			{ together: 4 }
 		);
 		t.after(() => worker.stop(1_000));
 		const acknowledged: number[] = [];
@@ -130,8 +233,7 @@ describe("A worker that may handle messages together", () => {
 				await Promise.resolve();
 				running--;
 			},
-			10_000,
-			6
+			{ together: 6 }
 		);
 		t.after(() => worker.stop(1_000));
 		const acknowledged: number[] = [];
@@ -144,7 +246,7 @@ describe("A worker that may handle messages together", () => {
 	});
 
 	it("stops at once when nothing was begun", async () => {
-		const { worker } = workerOf(() => assert.fail("it was begun"), 10_000, 9);
+		const { worker } = workerOf(() => assert.fail("it was begun"), { together: 9 });
 		const back: number[] = [];
 		for (const delivery of some([]))
 			void worker.accept({ ...delivery, retry: async () => void back.push(delivery.seq) });
@@ -162,8 +264,7 @@ describe("A worker that may handle messages together", () => {
 				begun.push(seq);
 				return failure.promise;
 			},
-			10_000,
-			9
+			{ together: 9 }
 		);
 		const back: number[] = [];
 		for (const delivery of some([]))
