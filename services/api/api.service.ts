@@ -26,7 +26,6 @@ interface ApiMethods extends RefusalsMethods, SessionsMethods {
 
 interface ApiVars extends GatewayVars {
 	server: Server;
-	overload: Overload;
 }
 
 const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = {

@@ -10,6 +10,7 @@ import { apiError } from "./api.contract.ts";
 import { checkBody, readBody } from "./body.ts";
 import { failure, success } from "./envelope.ts";
 import { type Exchange, measure } from "./http-metrics.ts";
+import type { Overload } from "./overload.ts";
 import { type Params, requestParams, urlencodedFields } from "./params.ts";
 import type { RefusalsMethods } from "./refusals.mixin.ts";
 import { idempotencyKey, splitUrl } from "./request.ts";
@@ -32,6 +33,7 @@ export interface GatewayRequest extends IncomingRequest {
 /** What the gateway's settings need of the service. */
 export interface GatewayVars {
 	admission: Admission;
+	overload: Overload;
 }
 
 /** The settings of moleculer-web: how a request becomes a call, and its result an answer. */
@@ -65,12 +67,13 @@ export const gatewaySettings = {
 		}
 	],
 
-	onError(this: Service & RefusalsMethods, req: GatewayRequest, res: GatewayResponse, error: unknown) {
+	onError(this: Service & RefusalsMethods & GatewayVars, req: GatewayRequest, res: GatewayResponse, error: unknown) {
 		if (res.headersSent) return;
 		const { status, body, headers } = failure(error);
 		const isWrong = status === 401 || hasType(error, "IDEMPOTENCY_KEY_REUSED");
 		if (!isWrong) req.attempt?.unjudged();
 		this.refused(req, status, error);
+		if (hasType(error, "QUEUE_FULL")) this.overload.serviceIsFull(req);
 		if (status >= 500) inContext(req.$ctx, () => this.logger.error("Request failed", { status, error }));
 		answerJson(res, status, JSON.stringify(body), headers);
 	}

@@ -1,4 +1,4 @@
-import type { RequestListener, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { ServiceBroker } from "moleculer";
 import { count, gauge, register } from "../../lib/observability/instruments.ts";
@@ -6,7 +6,8 @@ import { newId } from "../../lib/observability/trace-context.ts";
 import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { failure } from "./envelope.ts";
-import { routes } from "./routes.ts";
+import { RouteLoad } from "./route-load.ts";
+import { allRoutes, matchedRoute, routes } from "./routes.ts";
 
 /** When a gateway refuses requests. */
 export interface OverloadLimits {
@@ -30,6 +31,9 @@ const BUSY_SAMPLES = 3;
 
 const SHED = "http.shed.total";
 const BUSY = "http.busy";
+/** The event loop has no time left, more wait than are kept, or the service behind the route has no room. */
+const REASONS = ["busy", "full", "service"] as const;
+type Reason = (typeof REASONS)[number];
 
 /** What an operator or a load balancer asks is answered however much there is to do. */
 const vital: ReadonlySet<string> = new Set(routes.filter(({ traced }) => traced === false).map(({ path }) => path));
@@ -40,7 +44,8 @@ const answer = JSON.stringify(body);
 /**
  * Sheds load: beyond what a gateway can answer in time, requests are refused at once, before anything is done for them.
  * Two signals together tell that it is at its limit: how many requests are under way, and that the event loop has no
- * time left. Many requests that wait for a slow service alone are no reason, until they are too many to keep.
+ * time left. Many requests that wait for a slow service alone are no reason, until they are too many to keep, or the
+ * service says that it has no room for more.
  */
 export class Overload {
 	readonly #broker: ServiceBroker;
@@ -48,19 +53,19 @@ export class Overload {
 	readonly #delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 	#utilization = performance.eventLoopUtilization();
 	#timer: NodeJS.Timeout | undefined;
-	#inFlight = 0;
+	readonly #all = { inFlight: 0 };
+	readonly #loads = new Map(allRoutes.map(route => [route, new RouteLoad(this.#all)]));
+	/** Of requests that no route answers. */
+	readonly #strays = new RouteLoad(this.#all);
 	#busySamples = 0;
-	readonly #left = () => {
-		this.#inFlight--;
-	};
 
 	constructor(broker: ServiceBroker, limits: OverloadLimits) {
 		this.#broker = broker;
 		this.#limits = limits;
 		register(broker, [
 			{
-				...{ type: "counter", name: SHED, labelNames: ["reason"], known: [{ reason: "busy" }, { reason: "full" }] },
-				description: "Requests refused with 503 since the gateway had too much to do"
+				...{ type: "counter", name: SHED, labelNames: ["reason"], known: REASONS.map(reason => ({ reason })) },
+				description: "Requests refused with 503 since the gateway, or the service behind it, had too much to do"
 			},
 			{ type: "gauge", name: BUSY, description: "Whether the event loop has no time left (1) or has (0)", known: [{}] }
 		]);
@@ -68,21 +73,27 @@ export class Overload {
 
 	/** Requests that are under way. */
 	get inFlight(): number {
-		return this.#inFlight;
+		return this.#all.inFlight;
 	}
 
 	/** Puts itself before a listener for requests. */
 	guard(listener: RequestListener): RequestListener {
 		return (req, res) => {
-			const reason = this.#reason();
+			const load = this.#loadOf(req);
+			const reason = this.#reason(load);
 			if (reason && !vital.has(req.url ?? "")) {
 				this.#refuse(res, reason);
 				return;
 			}
-			this.#inFlight++;
-			res.once("close", this.#left);
+			load.begin();
+			res.once("close", load.end);
 			listener(req, res);
 		};
+	}
+
+	/** Tells that the service behind a request had no room for it. */
+	serviceIsFull(req: IncomingMessage): void {
+		this.#loadOf(req).refused();
 	}
 
 	start(): void {
@@ -95,12 +106,18 @@ export class Overload {
 		this.#delay.disable();
 	}
 
-	#reason(): "busy" | "full" | undefined {
-		if (this.#inFlight >= this.#limits.always) return "full";
-		return this.#isBusy() && this.#inFlight >= this.#limits.whileBusy ? "busy" : undefined;
+	#loadOf(req: IncomingMessage): RouteLoad {
+		const route = matchedRoute(req);
+		return (route && this.#loads.get(route)) ?? this.#strays;
 	}
 
-	#refuse(res: ServerResponse, reason: string): void {
+	#reason(load: RouteLoad): Reason | undefined {
+		if (this.inFlight >= this.#limits.always) return "full";
+		if (!load.hasRoom()) return "service";
+		return this.#isBusy() && this.inFlight >= this.#limits.whileBusy ? "busy" : undefined;
+	}
+
+	#refuse(res: ServerResponse, reason: Reason): void {
 		count(this.#broker, SHED, { reason });
 		answerJson(res, status, answer, { "X-Request-ID": newId(), ...headers });
 	}
@@ -114,6 +131,7 @@ export class Overload {
 		// A sample without a value has no mean.
 		this.#busySamples = utilization >= BUSY_UTILIZATION || lag >= BUSY_LAG_MS ? this.#busySamples + 1 : 0;
 		gauge(this.#broker, BUSY, this.#isBusy() ? 1 : 0);
+		for (const load of this.#loads.values()) load.sample(this.#limits.always);
 	}
 
 	#isBusy(): boolean {
