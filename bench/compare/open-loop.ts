@@ -22,7 +22,9 @@ export interface Latency {
 	max: number;
 	/** By how much the 99th percentile of requests left later than they should: the loader's own part of a latency. */
 	late: number;
-	/** How many were not answered with 2xx, e.g. refused by a gateway that had too much to do: they count as {@link PATIENCE_MS}. */
+	/** How many were sent in all, those of the first second included, which do not count above. */
+	sent: number;
+	/** How many of them were not answered with 2xx, e.g. refused by a gateway that had too much to do: they count as {@link PATIENCE_MS}. */
 	failed: number;
 }
 
@@ -84,6 +86,7 @@ export async function sendAtRate({ url, tokens, body, rate, seconds }: OpenLoad)
 		p99: milliseconds(latencies.percentile(99)),
 		max: milliseconds(latencies.max),
 		late: milliseconds(lateness.percentile(99)),
+		sent,
 		failed
 	};
 }
