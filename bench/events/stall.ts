@@ -16,7 +16,7 @@ export interface StallResult {
 	behind: number;
 	/** From the end of the stall until nothing was left, under the same load; null where that did not come to pass. */
 	caught_up_ms: number | null;
-	/** How many were handed out more than once. */
+	/** How many were handled that had been handed out before. */
 	again: number;
 }
 

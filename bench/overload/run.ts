@@ -161,10 +161,9 @@ await server.stop();
 execFileSync("taskset", ["--all-tasks", "--cpu-list", "--pid", `0-${cpus().length - 1}`, String(process.pid)], {
 	stdio: "ignore"
 });
-const onMariadb = await overloadOnMariadb(seconds);
-
 console.table(table);
 console.table(results);
+const onMariadb = await overloadOnMariadb(seconds);
 console.table(onMariadb);
 console.log(JSON.stringify({ benchmark: "overload", seconds, table, results, onMariadb }));
 if (results.some(({ goodput, recoveryMs }) => goodput < GOALS.goodput || recoveryMs > GOALS.recoveryMs))

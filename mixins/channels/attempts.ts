@@ -37,7 +37,7 @@ export class Attempts {
 		return attempts > 1 && !this.#asked.has(seq);
 	}
 
-	/** Whether a handler, of this process or another, may have begun with a message before. */
+	/** Whether a message counts as tried: by this process, or, for all that is known here, by another one. */
 	wasTried(delivery: Delivery): boolean {
 		return this.#attemptsOf(delivery) > 1;
 	}

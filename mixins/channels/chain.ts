@@ -5,8 +5,6 @@ export interface Chain {
 	queue: Delivery[];
 	/** The message whose retry the others wait for. */
 	retrying?: { seq: number; timer: NodeJS.Timeout };
-	/** Room was waited for in vain, and none of them was done since. */
-	stuck?: boolean;
 	/** Messages that came too early, the oldest version first. */
 	early: Delivery[];
 	/** Since when there are some, in milliseconds of this process. */

@@ -2,12 +2,11 @@ import { setImmediate } from "node:timers/promises";
 import { Attempts, type Handling } from "./attempts.ts";
 import { type Chain, insertEarly, isBefore } from "./chain.ts";
 import { Held } from "./held.ts";
+import { Patience } from "./patience.ts";
 import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
 
 /** How many messages may wait for another one of their key, per slot of concurrency. */
 const HELD_PER_SLOT = 20;
-/** Where there are more, room is waited for: no longer than one that is sent away stays away. */
-const STUCK_MS = 250;
 /** How often a message that came too early is looked at, and for how many waits for an acknowledgement it is kept. */
 const EARLY_MS = 200;
 const EARLY_WAITS = 4;
@@ -23,6 +22,7 @@ export class Worker {
 	/** By key. Not a Map: what has gone through one outlives V8's minor collections, see docs/performance.md, "What V8 kept". */
 	readonly #chains: Record<string, Chain> = Object.create(null);
 	readonly #held = new Held();
+	readonly #patience: Patience;
 	/** What failed together with others is handled by itself. */
 	readonly #apart = new WeakSet<Delivery>();
 	readonly #heartbeat: NodeJS.Timeout;
@@ -34,6 +34,7 @@ export class Worker {
 		this.#attempts = new Attempts(handling);
 		this.#observer = handling.observer;
 		this.#settings = settled(handling.definition);
+		this.#patience = new Patience(Math.max(this.#settings.concurrency, this.#settings.together));
 		this.#heartbeat = setInterval(() => {
 			for (const delivery of this.#held.all()) this.#attempts.keep(delivery);
 		}, this.#settings.ackWait / 3);
@@ -118,18 +119,14 @@ export class Worker {
 	}
 
 	/**
-	 * Waits for room for another message of a key, as long as those before it go on: sent away, it would come again later and
-	 * cost more than now, so that a short stall would make a busy consumer slow for good.
+	 * Waits for room for another message of a key, as long as those before it go on quickly: sent away, it would come again
+	 * later and cost more than now, so that a short stall would make a busy consumer slow for good.
 	 */
 	async #room(key: string): Promise<void> {
 		const chain = this.#chains[key];
-		if (!chain || chain.stuck || !this.#isFull()) return;
+		if (!chain || this.#patience.isOver || !this.#isFull()) return;
 		const rests = () => chain.retrying !== undefined || chain.waiting !== undefined || this.#chains[key] !== chain;
-		const { promise: late, resolve } = Promise.withResolvers<void>();
-		const timer = setTimeout(resolve, STUCK_MS);
-		await Promise.race([this.#until(() => this.#stopping || !this.#isFull() || rests()), late]);
-		clearTimeout(timer);
-		chain.stuck = this.#isFull();
+		await this.#patience.waitFor(this.#until(() => this.#stopping || !this.#isFull() || rests()));
 	}
 
 	#start(key: string, delivery: Delivery): Promise<void> {
@@ -164,7 +161,7 @@ export class Worker {
 			}
 			this.#held.delete(delivery);
 			if (delay === undefined) {
-				chain.stuck = false;
+				if (chain.queue.length > 0) this.#patience.earn(1);
 				delete chain.since;
 				chain.queue.unshift(...chain.early.splice(0, 1));
 			} else if (!this.#stopping) {
@@ -184,8 +181,7 @@ export class Worker {
 	}
 
 	/** Handles the first messages of a chain at once. What fails is left to be handled one by one. */
-	async #drainTogether(chain: Chain): Promise<void> {
-		const { queue } = chain;
+	async #drainTogether({ queue }: Chain): Promise<void> {
 		const isFirst = (delivery: Delivery) => !this.#attempts.wasTried(delivery) && !this.#apart.has(delivery);
 		while (queue.length > 1) {
 			const first = queue.slice(0, this.#settings.together);
@@ -199,7 +195,7 @@ export class Worker {
 			const failed = await this.#attempts.processTogether(batch);
 			this.#running--;
 			for (const delivery of batch) if (!failed.includes(delivery)) this.#held.delete(delivery);
-			if (failed.length < batch.length) chain.stuck = false;
+			if (queue.length > 0) this.#patience.earn(batch.length - failed.length);
 			for (const delivery of failed) this.#apart.add(delivery);
 			if (this.#stopping) await Promise.all(failed.map(delivery => this.#handBack(delivery)));
 			else queue.unshift(...failed);
@@ -230,6 +226,7 @@ export class Worker {
 
 	async #postpone(delivery: Delivery): Promise<void> {
 		this.#held.delete(delivery);
+		this.#change();
 		await this.#attempts.postpone(delivery);
 	}
 
@@ -240,6 +237,7 @@ export class Worker {
 
 	async #handBack(delivery: Delivery): Promise<void> {
 		this.#held.delete(delivery);
+		this.#change();
 		await this.#attempts.handBack(delivery);
 	}
 

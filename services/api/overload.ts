@@ -93,7 +93,8 @@ export class Overload {
 
 	/** Tells that the service behind a request had no room for it. */
 	serviceIsFull(req: IncomingMessage): void {
-		this.#loadOf(req).refused();
+		const route = matchedRoute(req);
+		if (route) this.#loads.get(route)?.refused();
 	}
 
 	start(): void {

@@ -3,7 +3,7 @@ import { createServer, get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { Errors, ServiceBroker } from "moleculer";
+import { ServiceBroker } from "moleculer";
 import { Overload } from "../../services/api/overload.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
 import { type App, quiet, startApp, useEnvironment } from "../support/app.ts";
@@ -51,50 +51,6 @@ describe("A gateway with more requests than it may keep", () => {
 		await until("one is under way", () => api.overload.inFlight === 1);
 		release();
 		assertSuccess(await next);
-	});
-});
-
-describe("A gateway behind which a service has no room", () => {
-	it("refuses requests of that route before it works for them, none of others, and takes them again soon", async t => {
-		let calls = 0;
-		let isFull = false;
-		const { promise: held, resolve } = Promise.withResolvers<object>();
-		const note = {
-			name: "note",
-			actions: {
-				query() {
-					calls++;
-					if (!isFull) return held;
-					throw new Errors.QueueIsFullError({ action: "note.query", nodeID: "n", size: 256, limit: 256 });
-				},
-				mget: () => ({}),
-				ready: () => true
-			}
-		};
-		const app = await startApp(t, { note }, { metrics: true });
-		const { token } = await app.client.newUser();
-		const query = () => app.client.send("GET", "/v1/note/query", { token });
-		const shed = () => app.broker.metrics.getMetric("http.shed.total")?.get({ reason: "service" })?.value;
-
-		const kept = [query(), query()];
-		await until("two are under way", () => calls === 2);
-		isFull = true;
-		assertFailure(await query(), "unavailable");
-		assert.deepEqual([calls, shed()], [3, 0]);
-		// The bound grows every tenth of a second: where the machine pauses, a request may come through once more.
-		await until("the gateway refuses it", async () => {
-			const before = calls;
-			assertFailure(await query(), "unavailable");
-			return shed() === 1 && calls === before;
-		});
-		assertSuccess(await app.client.send("GET", "/v1/user/me", { token }));
-
-		isFull = false;
-		resolve({ total: 0, notes: [], next_cursor: null });
-		for (const answer of await Promise.all(kept)) assertSuccess(answer);
-		const before = calls;
-		assertSuccess(await query());
-		assert.equal(calls, before + 1);
 	});
 });
 

@@ -36,18 +36,22 @@ describe("The load of a route", () => {
 		assert.equal(room(load), MOST);
 	});
 
-	it("is a quarter less after a refusal, however many are refused together, and a quarter less again after the next one", () => {
+	it("is a quarter less after a refusal, however many of those under way are refused and when, and less again after the next one", () => {
 		const { load } = loaded(100);
 		load.refused();
-		for (let i = 0; i < 80; i++) load.end();
+		for (let i = 0; i < 60; i++) load.end();
 		load.refused();
-		assert.equal(room(load), 55);
 		load.sample(MOST);
-		for (let i = 0; i < 20; i++) load.begin();
 		load.refused();
-		assert.equal(room(load), 0);
-		for (let i = 0; i < 40; i++) load.end();
-		assert.equal(room(load), 30);
+		assert.equal(room(load), 35);
+
+		const next = loaded(100).load;
+		next.refused();
+		for (let i = 0; i < 100; i++) next.end();
+		for (let i = 0; i < 60; i++) next.begin();
+		next.refused();
+		for (let i = 0; i < 60; i++) next.end();
+		assert.equal(room(next), 45);
 	});
 
 	it("grows by a twentieth with each sample without a refusal, until it has no bound", () => {
@@ -65,10 +69,10 @@ describe("The load of a route", () => {
 		assert.equal(room(load, 2 * MOST), 2 * MOST);
 	});
 
-	it("is never less than two, so that a service which takes requests again is found", () => {
+	it("is never less than eight, so that a service which takes requests again is found", () => {
 		const { load } = loaded(1);
 		load.refused();
 		load.end();
-		assert.equal(room(load), 2);
+		assert.equal(room(load), 8);
 	});
 });

@@ -52,7 +52,33 @@ await onEachStreamPlace("Messages of one key that come faster than they are hand
 		assert.deepEqual(await channels.deadLetters.list(), []);
 	});
 
-	it("fill the consumer's hands, and the retry that all of them wait for comes nevertheless", async t => {
+	it("hold others up for a moment only where they are slow, and make nobody come twice", {
+		timeout: 60_000
+	}, async t => {
+		const url = await place.create();
+		const definition = consumer({ orderBy: "source", concurrency: 10, ackWait: 1_000 });
+		const writer = await run(t, url, { definition });
+		const publish = (source: string, n: number) => writer.channels.publish(fact(n, { headers: { source } }));
+		// As many as may wait; then further ones, of which each fifth is another source's.
+		for (let n = 1; n <= 230; n++) await publish("slow", n);
+		for (let n = 1; n <= 100; n++) await publish(n % 5 === 0 ? `quick ${n}` : "slow", 1_000 + n);
+		let slow = 0;
+		const quick: number[] = [];
+		const reader = await run(t, url, {
+			definition,
+			async handler({ params: { n } }, { headers: { source } }: ChannelMessage) {
+				if (source === "slow") await delay(180);
+				if (source === "slow") slow++;
+				else quick.push(n);
+			}
+		});
+		await until("the others are handled", () => new Set(quick).size === 20, 50_000);
+		assert.ok(slow < 50, `${slow} slow ones went before`);
+		await reader.stop();
+		assert.equal(quick.length, 20);
+	});
+
+	it("are as many as may be unacknowledged, and the retry that they wait for comes nevertheless", async t => {
 		const url = await place.create();
 		const definition = consumer({ orderBy: "source", concurrency: 2, maxAckPending: 20 });
 		const handled: number[] = [];

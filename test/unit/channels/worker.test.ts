@@ -1,37 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { setImmediate } from "node:timers/promises";
-import type { ConsumerDefinition, Delivery } from "../../../mixins/channels/transport.ts";
-import { Worker } from "../../../mixins/channels/worker.ts";
 import { until } from "../../support/until.ts";
-
-const definition = { name: "reader", stream: "FACTS", concurrency: 1 };
-const full = () => {
-	throw new Error("database or disk is full");
-};
-
-/** A message of a stream that can not write down what becomes of it. */
-function deliveryOf(changes: Partial<Delivery> = {}): Delivery {
-	return {
-		...{ stream: "FACTS", seq: 1, subject: "fact", headers: {}, data: "{}", time: 0, attempts: 1 },
-		ack: async () => {},
-		retry: async () => full(),
-		working: full,
-		...changes
-	};
-}
-
-function workerOf(handle: (delivery: Delivery) => Promise<void>, changes: Partial<ConsumerDefinition> = {}) {
-	const warnings: string[] = [];
-	const observer = { redelivered() {}, buried() {}, warn: (message: string) => warnings.push(message) };
-	const worker = new Worker({
-		definition: { ...definition, orderBy: "source", ...changes },
-		handle,
-		bury: async () => {},
-		observer
-	});
-	return { worker, warnings };
-}
+import { deliveryOf, workerOf } from "../../support/worker.ts";
 
 describe("A worker whose stream can not write", () => {
 	it("goes on with the message that it can not keep, and says so", async t => {
@@ -88,109 +58,6 @@ describe("A worker whose stream hands messages out again", () => {
 		for (const attempts of [1, 2, 3, 4, 5, 20])
 			await worker.accept(deliveryOf({ attempts, retry: async delay => void delays.push(delay) }));
 		assert.deepEqual(delays, [250, 500, 1_000, 2_000, 4_000, 300_000]);
-	});
-});
-
-describe("A worker with as many messages of a key as may wait", () => {
-	/** `concurrency` 1: twenty wait. */
-	const WAIT = 20;
-	const of = (source: string, seq: number, changes: Partial<Delivery> = {}) =>
-		deliveryOf({ working() {}, seq, headers: { source }, ...changes });
-
-	it("takes no more before there is room, as long as those that wait go on, and sends none away", async t => {
-		t.mock.timers.enable({ apis: ["setTimeout"] });
-		const handled: number[] = [];
-		const handle = async ({ seq }: Delivery) => {
-			handled.push(seq);
-			await setImmediate();
-		};
-		const { worker } = workerOf(handle, { concurrency: 2, together: 5 });
-		t.after(() => worker.stop(1_000));
-		const back: number[] = [];
-		let done = 0;
-		for (let seq = 1; seq <= 10 * WAIT; seq++)
-			await worker.accept(of("note", seq, { ack: async () => void done++, retry: async () => void back.push(seq) }));
-		await until("all are acknowledged", () => done === 10 * WAIT);
-		assert.deepEqual(back, []);
-		assert.deepEqual(
-			handled,
-			Array.from({ length: 10 * WAIT }, (_, i) => i + 1)
-		);
-	});
-
-	it("sends away what comes for a key that does not move, after a wait and then at once, and goes on with others", async t => {
-		t.mock.timers.enable({ apis: ["setTimeout"] });
-		const release = Promise.withResolvers<void>();
-		const handled: number[] = [];
-		const { worker } = workerOf(
-			async ({ seq, headers }) => {
-				if (headers.source === "stuck") await release.promise;
-				handled.push(seq);
-			},
-			{ concurrency: 2 }
-		);
-		t.after(() => worker.stop(1_000));
-		const back: number[] = [];
-		const accept = (source: string, seq: number) =>
-			worker.accept(of(source, seq, { retry: async () => void back.push(seq) }));
-		for (let seq = 1; seq <= 2 * WAIT + 1; seq++) await accept("stuck", seq);
-
-		let isSettled = false;
-		const waiting = accept("stuck", 100).then(() => {
-			isSettled = true;
-		});
-		await setImmediate();
-		assert.deepEqual([isSettled, back], [false, []]);
-		t.mock.timers.tick(250);
-		await waiting;
-		await accept("stuck", 101);
-		assert.deepEqual(back, [100, 101]);
-		await accept("other", 102);
-		await until("the other one is handled", () => handled.length === 1);
-
-		release.resolve();
-		await until("all that wait are handled", () => handled.length === 2 * WAIT + 2);
-		await accept("stuck", 103);
-		assert.deepEqual(back, [100, 101]);
-		assert.deepEqual(handled.slice(0, 3), [102, 1, 2]);
-	});
-
-	it("handles together what it had sent away untried, and alone what another process may have tried", async t => {
-		t.mock.timers.enable({ apis: ["setTimeout"] });
-		const release = Promise.withResolvers<void>();
-		let running = 0;
-		const beside = new Map<number, number>();
-		const { worker } = workerOf(
-			async ({ seq }) => {
-				beside.set(seq, ++running);
-				await release.promise;
-				await setImmediate();
-				running--;
-			},
-			{ concurrency: 2, together: 30 }
-		);
-		t.after(() => worker.stop(1_000));
-		const back: Delivery[] = [];
-		const accept = async (delivery: Delivery) => {
-			const accepted = worker.accept({ ...delivery, retry: async () => void back.push(delivery) });
-			await setImmediate();
-			t.mock.timers.tick(250);
-			await accepted;
-		};
-		await accept(of("note", 1));
-		for (let seq = 2; seq <= 2 * WAIT + 3; seq++) await accept(of("note", seq));
-		assert.deepEqual(
-			back.map(({ seq }) => seq),
-			[2 * WAIT + 2, 2 * WAIT + 3]
-		);
-		release.resolve();
-		await until("all that wait are handled", () => beside.size === 2 * WAIT + 1 && running === 0);
-
-		const again = back.map(delivery => worker.accept({ ...delivery, attempts: 2 }));
-		again.push(worker.accept(of("note", 99, { attempts: 2 })));
-		await Promise.all(again);
-		await until("they are handled", () => beside.size === 2 * WAIT + 4 && running === 0);
-		assert.deepEqual([beside.get(2 * WAIT + 2), beside.get(2 * WAIT + 3), beside.get(99)], [1, 2, 1]);
 	});
 });
 
