@@ -9,6 +9,7 @@ import { RUNNER } from "../../scripts/local-mesh.ts";
 import { spawnNode } from "../../scripts/node-process.ts";
 import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
 import { Client } from "../../test/support/client.ts";
+import { NEW_NOTE } from "../compare/data.ts";
 import { overloadOnMariadb } from "./shared.ts";
 
 /** A client has gone after this time. */
@@ -26,7 +27,7 @@ const env = {
 	// Lists are not remembered, and are long: one client must be able to send three times as many as are served.
 	...{ NODE_ENV: "test", TRACE_EXPORTER: "none", CACHE: "off" }
 };
-const server = spawnNode({ args: [...RUNNER, "services"], env });
+await using server = spawnNode({ args: [...RUNNER, "services"], env });
 const [, url = ""] = await server.waitForLine(/API Gateway listening on (http:\S+)/);
 await server.waitForLine(/started successfully/);
 // Each has a core of its own: who sends three times as much must not take the time away from who answers.
@@ -39,7 +40,6 @@ for (let i = 0; i < NOTES; i++) await client.newNote(token);
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS, scheduling: "lifo" });
 const { hostname, port } = new URL(url);
 const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
-const NOTE = JSON.stringify({ title: "A note", content: "x".repeat(200) });
 
 /** What is asked for. */
 interface Asked {
@@ -52,7 +52,7 @@ interface Asked {
 
 const kinds: Record<string, Asked> = {
 	lists: { method: "GET", path: `/v1/note/query?limit=${NOTES}`, good: 200 },
-	"new notes": { method: "POST", path: "/v1/note", body: NOTE, good: 201 }
+	"new notes": { method: "POST", path: "/v1/note", body: NEW_NOTE, good: 201 }
 };
 
 interface Result {

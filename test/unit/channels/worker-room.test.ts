@@ -9,10 +9,21 @@ describe("A worker with as many messages of a key as may wait", { timeout: 20_00
 	const turnsUntil = async (condition: () => boolean) => {
 		while (!condition()) await setImmediate();
 	};
-	/** `concurrency` 1: twenty wait. */
+	/** So many may wait for each slot of concurrency. */
 	const WAIT = 20;
 	const of = (source: string, seq: number, changes: Partial<Delivery> = {}) =>
 		deliveryOf({ working() {}, seq, headers: { source }, ...changes });
+
+	/** A worker whose handlers end when the test says so, the oldest first. */
+	const gatedWorker = () => {
+		const gates: PromiseWithResolvers<void>[] = [];
+		const handle = () => {
+			const gate = Promise.withResolvers<void>();
+			gates.push(gate);
+			return gate.promise;
+		};
+		return { ...workerOf(handle, { concurrency: 2 }), gates };
+	};
 
 	it("takes no more before there is room, as long as those that wait go on, and sends none away", async t => {
 		t.mock.timers.enable({ apis: ["setTimeout"] });
@@ -73,15 +84,7 @@ describe("A worker with as many messages of a key as may wait", { timeout: 20_00
 
 	it("waits for room again once messages of such a key are done, as long as they earn it", async t => {
 		t.mock.timers.enable({ apis: ["setTimeout"] });
-		const gates: PromiseWithResolvers<void>[] = [];
-		const { worker } = workerOf(
-			() => {
-				const gate = Promise.withResolvers<void>();
-				gates.push(gate);
-				return gate.promise;
-			},
-			{ concurrency: 2 }
-		);
+		const { worker, gates } = gatedWorker();
 		t.after(() => {
 			t.mock.timers.reset();
 			return worker.stop(0);
@@ -117,15 +120,7 @@ describe("A worker with as many messages of a key as may wait", { timeout: 20_00
 
 	it("does not wait behind a retry, and hands back who waits when it stops", async t => {
 		t.mock.timers.enable({ apis: ["setTimeout"] });
-		const gates: PromiseWithResolvers<void>[] = [];
-		const { worker } = workerOf(
-			() => {
-				const gate = Promise.withResolvers<void>();
-				gates.push(gate);
-				return gate.promise;
-			},
-			{ concurrency: 2 }
-		);
+		const { worker, gates } = gatedWorker();
 		const back: number[] = [];
 		const accept = (source: string, seq: number) =>
 			worker.accept(of(source, seq, { retry: async () => void back.push(seq) }));
