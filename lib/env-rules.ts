@@ -86,10 +86,11 @@ function checkUrl(raw: string, protocols: readonly string[]): void {
 
 function isUsable(raw: string): boolean {
 	try {
-		const { host, hash, username, password } = new URL(raw);
+		const { host, hash, username, password, pathname, search } = new URL(raw);
 		// Whoever connects decodes these two, and fails where a % begins no code.
 		decodeURIComponent(username + password);
-		return host !== "" && hash === "";
+		// An @ behind the host is the one before it, of a password such as `12/x`, whose beginning passes for a port.
+		return host !== "" && hash === "" && !(pathname + search).includes("@");
 	} catch {
 		return false;
 	}

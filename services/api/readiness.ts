@@ -16,15 +16,25 @@ const TIMEOUT_MS = 1000;
  */
 const REQUIRED = ["note", "transporter"];
 
+/** What {@link readiness} keeps in the service. */
+interface ReadinessVars {
+	/** The answers of all services that are being waited for. */
+	neighboursAsked?: Promise<boolean[]> | undefined;
+}
+
 /**
  * Asks one node of each service behind the routes, all at once. The gateway is ready while those answer that it can not
- * do without; the others are told of.
+ * do without; the others are told of. Nobody limits how often this is asked for, so those who ask together share the
+ * answers.
  */
 export async function readiness(
-	this: SessionsMethods,
+	this: SessionsMethods & ReadinessVars,
 	ctx: Context<unknown, Record<string, unknown>>
 ): Promise<Readiness> {
-	const answers = await Promise.all(neighbours.map(service => isReady(ctx, service)));
+	this.neighboursAsked ??= Promise.all(neighbours.map(service => isReady(ctx, service))).finally(() => {
+		this.neighboursAsked = undefined;
+	});
+	const answers = await this.neighboursAsked;
 	const checks = Object.fromEntries(neighbours.map((service, i) => [service, answers[i] ? "ok" : "failed"] as const));
 	const { transit, started, servicesStarting } = ctx.broker;
 	checks.transporter = transit && !transit.connected ? "failed" : "ok";

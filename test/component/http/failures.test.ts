@@ -127,6 +127,28 @@ describe("GET /readyz", () => {
 		assertFailure(await client.send("GET", "/v1/note/query", { token: await anyToken() }), "unavailable");
 	});
 
+	it("asks every service once for all who ask together, and anew for the next one", async t => {
+		const { promise: held, resolve: release } = Promise.withResolvers<boolean>();
+		let asked = 0;
+		const letter: ServiceSchema = {
+			name: "letter",
+			actions: {
+				ready() {
+					asked++;
+					return held;
+				}
+			}
+		};
+		const { broker } = await startApp(t, { letter });
+		const answers = Promise.all(Array.from({ length: 20 }, () => broker.call<{ status: string }>("api.ready")));
+		await until("the service is asked", () => asked > 0);
+		release(true);
+		assert.deepEqual([...new Set((await answers).map(({ status }) => status))], ["ok"]);
+		assert.equal(asked, 1);
+		await broker.call("api.ready");
+		assert.equal(asked, 2);
+	});
+
 	it("says failed, not draining, while its process starts", async t => {
 		let ready: Answer | undefined;
 		const slow: ServiceSchema = {
