@@ -7,8 +7,8 @@ const MAX_DEPTH = 6;
 const MAX_WIDTH = 100;
 
 /**
- * A copy of a value for the log: without the values of secret keys, with errors as plain objects, and cut off where it is
- * deep or wide. Texts stay as they are: what may be secret must not be put into one.
+ * A copy of a value for the log: without the values of secret keys, URLs without name and password, errors as plain
+ * objects, and cut off where it is deep or wide. Texts stay as they are: what may be secret must not be put into one.
  */
 export function redacted(value: unknown): unknown {
 	return copy(value, 0, new Set());
@@ -17,7 +17,8 @@ export function redacted(value: unknown): unknown {
 function copy(value: unknown, depth: number, above: ReadonlySet<object>): unknown {
 	if (typeof value === "bigint") return String(value);
 	if (typeof value !== "object" || value === null) return typeof value === "function" ? undefined : value;
-	if (value instanceof Date || value instanceof URL) return value;
+	if (value instanceof Date) return value;
+	if (value instanceof URL) return Object.assign(new URL(value), { username: "", password: "" });
 	if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
 	if (above.has(value)) return "[circular]";
 	if (depth === MAX_DEPTH) return Array.isArray(value) ? "[list]" : "[object]";

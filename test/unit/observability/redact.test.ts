@@ -38,6 +38,11 @@ describe("What is logged of a value", () => {
 		);
 	});
 
+	it("is a URL without its name, which may be a token, and its password", () => {
+		for (const url of [`nats://notemesh:${SECRET}@nats:4222/a`, `nats://${SECRET}@nats:4222/a`])
+			assert.equal(JSON.stringify(redacted({ url: new URL(url) })), '{"url":"nats://nats:4222/a"}');
+	});
+
 	it("has an end, whatever it refers to", () => {
 		const circle: Record<string, unknown> = { name: "circle" };
 		circle.self = circle;
