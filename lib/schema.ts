@@ -14,6 +14,7 @@ interface TextRule {
 }
 
 interface TextOptions extends TextRule {
+	readonly pattern?: RegExp;
 	readonly trim?: boolean;
 	readonly optional?: boolean;
 	readonly description?: string;
@@ -64,7 +65,8 @@ const textMessages = {
 /**
  * A string rule that counts characters as people and JSON Schema do (code points, not UTF-16 units) and refuses what
  * could not be stored and read back unchanged.
- * @param options bounds in characters (`minChars`, `maxChars`) or bytes (`maxBytes`), `control` characters, `trim`, `optional`
+ * @param options bounds in characters (`minChars`, `maxChars`) or bytes (`maxBytes`), `control` characters, `pattern`, `trim`,
+ * `optional`
  */
 export function text<const Options extends TextOptions>(options: Options) {
 	return { type: "string", custom: checkText, messages: textMessages, ...options } as const;

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import {
 	ChannelError,
 	type Delivery,
@@ -130,7 +129,8 @@ export class DeadLetters {
 
 	/**
 	 * Sends a dead letter to its consumer again. It travels under a new message id, since the stream would swallow the
-	 * old one, and with the old event id, by which an inbox knows what it has done already.
+	 * old one, and with the old event id, by which an inbox knows what it has done already. Of several who replay it at the same
+	 * time, the stream takes one.
 	 * @throws ChannelError DEAD_LETTER_NOT_FOUND
 	 */
 	async replay(id: number): Promise<DeadLetter> {
@@ -138,21 +138,30 @@ export class DeadLetters {
 		const { stream, subject, headers, data, consumer } = letter;
 		await this.#streams.publish({
 			...{ stream, subject, data },
-			id: `replay:${randomUUID()}`,
+			id: `replay:${id}:${letter.buried_at}`,
 			headers: { ...headers, [REPLAY_FOR]: consumer }
 		});
 		await this.#streams.transport.remove(this.stream, id);
 		return letter;
 	}
 
-	/** Replays all dead letters that were there at the beginning, the oldest first. @returns their numbers */
+	/**
+	 * Replays all dead letters that were there at the beginning, the oldest first, but for those that somebody else replays or
+	 * discards meanwhile.
+	 * @returns their numbers
+	 */
 	async replayAll(consumer?: string): Promise<number[]> {
 		await this.#streams.declare(this.stream);
 		const { lastSeq } = await this.#streams.transport.streamState(this.stream);
 		const replayed: number[] = [];
 		for (let after = 0; ; ) {
 			const letters = (await this.list({ consumer, after })).filter(letter => letter.id <= lastSeq);
-			for (const { id } of letters) replayed.push((await this.replay(id)).id);
+			for (const { id } of letters)
+				try {
+					replayed.push((await this.replay(id)).id);
+				} catch (error) {
+					if (!isGone(error)) throw error;
+				}
 			const last = letters.at(-1);
 			if (!last) return replayed;
 			after = last.id;
@@ -165,6 +174,10 @@ export class DeadLetters {
 		await this.#streams.transport.remove(this.stream, id);
 		return letter;
 	}
+}
+
+function isGone(error: unknown): boolean {
+	return error instanceof ChannelError && error.type === "DEAD_LETTER_NOT_FOUND";
 }
 
 function described(error: unknown) {

@@ -55,7 +55,8 @@ export interface TypedSaga<Payload, Results> extends Saga {
 	types?: { payload: Payload; results: Results };
 }
 
-const NAME = /^[\w.:-]{1,64}$/;
+/** An id, or the name of a saga or a step. Columns of ASCII hold them, with which MySQL does not compare other text. */
+export const NAME = /^[\w.:-]{1,64}$/;
 
 /**
  * Checks a definition and spells out its order.

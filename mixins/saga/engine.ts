@@ -1,5 +1,5 @@
 import { type Backoff, pause } from "./backoff.ts";
-import type { Definitions, Saga, Step } from "./definition.ts";
+import { type Definitions, NAME, type Saga, type Step } from "./definition.ts";
 import { Fenced, reasonOf, refusals, verdictOf } from "./errors.ts";
 import { plan, stateOf } from "./plan.ts";
 import {
@@ -70,8 +70,6 @@ export interface Submission extends Omit<NewSaga, "payloadHash"> {
 	fingerprint?: object;
 }
 
-const GID = /^[\w.:-]{1,64}$/;
-
 /** Begins sagas and drives them, one owner at a time. */
 export class SagaEngine {
 	readonly #parts: EngineParts;
@@ -95,7 +93,7 @@ export class SagaEngine {
 	async submit(definition: Saga, submission: Submission): Promise<{ saga: SagaState; isNew: boolean }> {
 		const { store, tell } = this.#parts;
 		const { fingerprint, ...saga } = submission;
-		if (!GID.test(saga.gid)) throw refusals.invalidGid();
+		if (!NAME.test(saga.gid)) throw refusals.invalidGid();
 		const payloadHash = hashOf([definition.name, fingerprint ?? saga.payload]);
 
 		const begun = await store.insert(definition, { ...saga, payloadHash }, this.#claimer);

@@ -9,11 +9,16 @@ const statuses: Readonly<Record<string, number>> = {
 	ERR_HTTP_REQUEST_TIMEOUT: 408
 };
 
+/** What Node tells of a request that it can not read, with the bytes that it has read last. */
+type ClientError = NodeJS.ErrnoException & { rawPacket?: Buffer };
+
+const HEAD = "HEAD ";
+
 /**
  * Answers what Node's parser can not read as a request, which it hands over as a bare connection: an unknown method,
  * headers that are too long, a body that ends early. Then it closes the connection.
  */
-export function answerClientError({ code }: NodeJS.ErrnoException, socket: Duplex, requestId: string): void {
+export function answerClientError({ code, rawPacket }: ClientError, socket: Duplex, requestId: string): void {
 	if (!socket.writable) return void socket.destroy();
 	const status = statuses[code ?? ""] ?? 400;
 	const message = STATUS_CODES[status] as string;
@@ -27,5 +32,7 @@ export function answerClientError({ code }: NodeJS.ErrnoException, socket: Duple
 		"Cache-Control: no-store",
 		"Connection: close"
 	];
-	socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+	// A body is what a client that asked for the head alone would take for the next answer.
+	const isHead = rawPacket?.subarray(0, HEAD.length).toString("latin1") === HEAD;
+	socket.end(`${head.join("\r\n")}\r\n\r\n${isHead ? "" : body}`);
 }

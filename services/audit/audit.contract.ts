@@ -4,14 +4,16 @@ import { dateTime, type Infer, id, text } from "../../lib/schema.ts";
 import type {} from "../../lib/streams.ts";
 
 const word = text({ minChars: 1, maxChars: 64, optional: true });
+/** Stored in a column of ASCII, with which MySQL does not compare other text. */
+const asciiWord = text({ minChars: 1, maxChars: 64, pattern: /^[\x20-\x7e]*$/, optional: true });
 const outcome = { type: "enum", values: ["done", "refused", "failed"] } as const;
 const time = dateTime({ optional: true });
 
 export const listAudit = {
 	$$strict: true,
 	user_id: { ...id, optional: true },
-	action: word,
-	object_type: word,
+	action: asciiWord,
+	object_type: asciiWord,
 	object_id: word,
 	outcome: { ...outcome, optional: true },
 	from: time,
@@ -21,7 +23,7 @@ export const listAudit = {
 } as const;
 export const verifyAudit = {
 	$$strict: true,
-	source: word,
+	source: asciiWord,
 	anchor: {
 		type: "object",
 		optional: true,

@@ -9,8 +9,11 @@ export const spendPoints = {
 	$$strict: true,
 	user_id: id,
 	points,
-	/** What the points are spent for. A repetition under the same reference is booked once. */
-	reference: text({ minChars: 1, maxChars: 64 })
+	/**
+	 * What the points are spent for, in ASCII without spaces: MySQL ignores those at the end of a text. A repetition under the
+	 * same reference is booked once.
+	 */
+	reference: text({ minChars: 1, maxChars: 64, pattern: /^[\x21-\x7e]*$/ })
 } as const;
 export const queryHistory = {
 	$$strict: true,

@@ -126,7 +126,9 @@ describe("Points", () => {
 		["a fraction", { points: 1.5 }],
 		["too many", { points: 1_000_001 }],
 		["an unknown field", { points: 1, balance: 5 }],
-		["an empty reference", { points: 1, reference: "" }]
+		["an empty reference", { points: 1, reference: "" }],
+		["a reference that MySQL would take for another", { points: 1, reference: "order 1 " }],
+		["a reference that is not ASCII", { points: 1, reference: "bücher" }]
 	] as [string, object][])
 		it(`refuse to be spent with ${what}`, () =>
 			assert.rejects(broker.call("points.spend", { user_id: 1, reference: "r", ...params }), {

@@ -94,6 +94,11 @@ describe("Requests that two servers could read in two ways", () => {
 		const { statuses } = await sendRaw(app.client.url, `GET /${"a".repeat(17_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
 		assert.deepEqual(statuses, [431]);
 	});
+	it("the same of a HEAD: 431 without a body", async () => {
+		const { text, statuses } = await sendRaw(app.client.url, `HEAD /${"a".repeat(17_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+		assert.deepEqual(statuses, [431]);
+		assert.match(text, /\r\n\r\n$/);
+	});
 	it("chunk extensions beyond 16 KiB: 413", async () => {
 		const bytes = post(`${json}\r\nTransfer-Encoding: chunked`, `2;${"a".repeat(17_000)}\r\n{}\r\n0\r\n\r\n`);
 		const { statuses } = await sendRaw(app.client.url, bytes);

@@ -31,6 +31,8 @@ import { JetStreamSubscription } from "./subscription.ts";
 
 const PUBLISH_TIMEOUT_MS = 5_000;
 const NO_MESSAGE_FOUND = 10_037;
+/** Whatever the reason; mostly that there is no such message. */
+const DELETE_FAILED = 10_057;
 /** "message size exceeds maximum allowed", by the stream. */
 const TOO_LARGE = 10_054;
 
@@ -117,6 +119,17 @@ export class JetStreamTransport implements Transport {
 		const { manager } = await this.#connect();
 		try {
 			return await manager.streams.deleteMessage(stream, seq, false);
+		} catch (error) {
+			if (apiErrorOf(error) === DELETE_FAILED && !(await this.#has(stream, seq))) return false;
+			throw error;
+		}
+	}
+
+	async #has(stream: string, seq: number): Promise<boolean> {
+		const { manager } = await this.#connect();
+		try {
+			await manager.streams.getMessage(stream, { seq });
+			return true;
 		} catch (error) {
 			if (apiErrorOf(error) === NO_MESSAGE_FOUND) return false;
 			throw error;

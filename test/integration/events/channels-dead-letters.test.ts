@@ -118,6 +118,39 @@ await onEachStreamPlace("Dead letters of channels", place => {
 		await assert.rejects(channels.deadLetters.replay(letter?.id as number), { type: "DEAD_LETTER_NOT_FOUND" });
 	});
 
+	it("C5: a dead letter that many replay at the same time is sent once, and those who come too late fail for nobody", async t => {
+		const url = await place.create();
+		let broken = true;
+		const seen: string[] = [];
+		const definition = consumer({ maxAttempts: 1 });
+		const { channels } = await run(t, url, {
+			definition,
+			async handler(_, { id }) {
+				if (broken) throw new Error("broken");
+				seen.push(id);
+			}
+		});
+		const messages = Array.from({ length: 5 }, (_, i) => fact(i));
+		for (const message of messages) await channels.publish(message);
+		await until("five dead letters", async () => (await channels.deadLetters.list()).length === 5);
+		broken = false;
+		const [letter] = await channels.deadLetters.list({ limit: 1 });
+		const replays = await Promise.allSettled(
+			Array.from({ length: 10 }, () => channels.deadLetters.replay(letter?.id as number))
+		);
+		for (const replay of replays)
+			if (replay.status === "rejected") assert.equal(replay.reason.type, "DEAD_LETTER_NOT_FOUND");
+		const all = await Promise.all(Array.from({ length: 5 }, () => channels.deadLetters.replayAll()));
+		assert.equal(new Set(all.flat()).size, 4);
+		const settled = async () => {
+			const { waiting, pending } = await channels.transport.consumerState(definition);
+			return waiting + pending === 0;
+		};
+		await until("all are handled", settled);
+		assert.deepEqual(seen.toSorted(), messages.map(({ id }) => id).toSorted());
+		assert.deepEqual(await channels.deadLetters.list(), []);
+	});
+
 	it("C5: a discarded dead letter is gone", async t => {
 		const url = await place.create();
 		const { channels } = await run(t, url, {
