@@ -51,6 +51,10 @@ export function brokerOptions(env: Env): BrokerOptions {
 		},
 
 		created(broker) {
+			// A second signal would not wait for what the first one has begun: moleculer ends the process after each.
+			const stop = broker.stop.bind(broker);
+			let stopped: Promise<void> | undefined;
+			broker.stop = () => (stopped ??= stop());
 			// moleculer logs a service that can not be loaded and goes on without it.
 			broker.localBus.on("$broker.error", ({ error, type }: { error: Error; type: string }) => {
 				if (type === "failedLoadService") broker.fatal("A service can not be loaded", error, true);

@@ -1,9 +1,11 @@
+import { LRUCache } from "lru-cache";
 import { type BrokerOptions, Cachers } from "moleculer";
 import { type Env, isEmbedded } from "./env.ts";
 import { redisOptions } from "./server-options.ts";
 
-/** Entries that a process keeps at most; of Redis, `maxmemory` decides. */
-const MOST = 10_000;
+/** What a process keeps at most, in characters of JSON, and of one entry; of Redis, `maxmemory` decides. */
+const MOST = 32 * 1024 * 1024;
+const LARGEST = 256 * 1024;
 /** A Redis that hangs must not hold a request for longer than the database would. */
 const TIMEOUT_MS = 250;
 
@@ -13,6 +15,15 @@ export function isTimeout(error: unknown): boolean {
 }
 
 type ChosenCacher = NonNullable<BrokerOptions["cacher"]>;
+
+/** moleculer's counts entries, of which one may be a page of megabytes: a reader could fill all memory. */
+class MemoryCacher extends Cachers.MemoryLRU {
+	readonly cache = new LRUCache<string, NonNullable<unknown>>({
+		maxSize: MOST,
+		maxEntrySize: LARGEST,
+		sizeCalculation: (value, key) => key.length + JSON.stringify(value).length
+	});
+}
 
 /** moleculer waits for a farewell of Redis at the end, which does not come when Redis is away. */
 class RedisCacher extends Cachers.Redis {
@@ -31,7 +42,7 @@ export function cacherOf(env: Env): ChosenCacher | null {
 	const alone = isEmbedded(env) && !env.NATS_URL;
 	const chosen = env.CACHE === "auto" ? (alone ? "memory" : "off") : env.CACHE;
 	if (chosen === "off") return null;
-	if (chosen === "memory") return new Cachers.MemoryLRU({ max: MOST });
+	if (chosen === "memory") return new MemoryCacher();
 
 	const { url, ...options } = redisOptions(env);
 	const redis = new URL(url);

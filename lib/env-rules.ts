@@ -1,4 +1,4 @@
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
 import { isIP } from "node:net";
 
 /** One variable of the environment. */
@@ -23,7 +23,42 @@ export const word = (about: string): Variable<string> => ({
 	about
 });
 
-export const list = (about: string): Variable<string[]> => ({ parse: splitList, fallback: [], about });
+/** The name of a node: a part of NATS subjects, in which a blank breaks the connection of whoever sends to it. */
+export const nodeName = (about: string): Variable<string> => ({
+	parse: raw => {
+		if (!/^[^\s\p{Cc}*>]{1,128}$/u.test(raw))
+			throw new Error("must be at most 128 characters, no blank, * or > among them");
+		return raw;
+	},
+	fallback: "",
+	about
+});
+
+/** `host` or `host:port`. */
+export const hostAndPort = (about: string): Variable<string> => ({
+	parse: raw => {
+		const [, port = "1"] = /^[^\s:/@]+(?::(\d{1,5}))?$/.exec(raw) ?? [undefined, "none"];
+		if (!(Number(port) >= 1 && Number(port) <= 65_535)) throw new Error("must be host:port");
+		return raw;
+	},
+	fallback: "",
+	about
+});
+
+/** Servers as `host:port`, or URLs of http or https without a name and password. */
+export const endpoints = (about: string): Variable<string[]> => ({
+	parse: raw =>
+		splitList(raw).map(item => {
+			const url = URL.parse(/^\w+:\/\//.test(item) ? item : `http://${item}`);
+			if (!url || !/^https?:$/.test(url.protocol) || url.username || url.password || url.pathname !== "/")
+				throw new Error(
+					"must be a list of host:port, or of URLs such as https://host:2379, without a name and password"
+				);
+			return item;
+		}),
+	fallback: [],
+	about
+});
 
 export const integer = (fallback: number, min: number, max: number, about: string): Variable<number> => ({
 	parse: raw => {
@@ -130,6 +165,7 @@ export const file = (about: string): Variable<string> => ({
 	parse: raw => {
 		try {
 			accessSync(raw, constants.R_OK);
+			if (!statSync(raw).isFile()) throw new Error("A folder");
 		} catch {
 			throw new Error("must be the path of a file that can be read");
 		}
@@ -153,7 +189,7 @@ export interface SigningKey {
 }
 
 /** 256 bits, the minimum that RFC 7518 section 3.2 asks for HS256. */
-const MIN_SECRET_BYTES = 32;
+export const MIN_SECRET_BYTES = 32;
 
 export const signingKeys = (about: string): Variable<SigningKey[]> => ({
 	parse: raw => {

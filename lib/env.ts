@@ -4,9 +4,11 @@
  */
 
 import {
+	endpoints,
 	file,
+	hostAndPort,
 	integer,
-	list,
+	nodeName,
 	notNegative,
 	oneOf,
 	origins,
@@ -28,7 +30,7 @@ export const variables = {
 	PORT: integer(8080, 0, 65535, "Port of the HTTP API; 0 takes a free one"),
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
-	NODE_NAME: string("", "Name of this node in the mesh; default: host name, service folder and process id"),
+	NODE_NAME: nodeName("Name of this node in the mesh; default: host name, service folder and process id"),
 	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: word("Separates meshes that share one NATS and one etcd: begins their keys, subjects and streams"),
 	SERVICEDIR: string(
@@ -55,7 +57,7 @@ export const variables = {
 	MESH_KEYS: signingKeys(
 		"Keys `name:secret`, separated by commas, that seal packets between nodes; the first seals, all open. Empty: not sealed"
 	),
-	ETCD_ENDPOINTS: list("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
+	ETCD_ENDPOINTS: endpoints("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
 	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),
 	ETCD_PASSWORD: string("", "Password of ETCD_USERNAME"),
 	REDIS_URL: url(
@@ -136,7 +138,7 @@ export const variables = {
 		"",
 		"Jaeger collector for Thrift over HTTP, e.g. `http://jaeger:14268/api/traces`; goes before JAEGER_AGENT"
 	),
-	JAEGER_AGENT: string("", "Jaeger agent as host:port (Thrift, binary, over UDP); empty: spans are not exported"),
+	JAEGER_AGENT: hostAndPort("Jaeger agent as host:port (Thrift, binary, over UDP); empty: spans are not exported"),
 	JAEGER_SAMPLER: oneOf(
 		["probabilistic", "const", "ratelimiting"],
 		"probabilistic",
@@ -181,6 +183,7 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 		problems.push("JAEGER_SAMPLE_RATE must be a number from 0 to 1");
 	if (!env.TLS_CERT_FILE !== !env.TLS_KEY_FILE) problems.push("TLS_CERT_FILE and TLS_KEY_FILE must be set together");
 
+	if (env.TRACE_EXPORTER === "zipkin" && !env.ZIPKIN_URL) problems.push("TRACE_EXPORTER=zipkin needs ZIPKIN_URL");
 	if (env.CACHE === "redis" && !env.REDIS_URL) problems.push("CACHE=redis needs REDIS_URL");
 
 	if (problems.length > 0)

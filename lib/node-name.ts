@@ -7,5 +7,5 @@ import type { Env } from "./env.ts";
  * @param pid process of the node; 1 in a container
  */
 export function nodeName(env: Pick<Env, "NODE_NAME" | "SERVICEDIR">, pid = process.pid): string {
-	return env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR)}-${pid}`;
+	return env.NODE_NAME || `${hostname()}-${basename(env.SERVICEDIR).replace(/[\s*>]/g, "-")}-${pid}`;
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { type Env, isEmbedded } from "./env.ts";
-import type { SigningKey } from "./env-rules.ts";
+import { MIN_SECRET_BYTES, type SigningKey } from "./env-rules.ts";
 
 /**
  * The keys that sign access tokens: those of the environment or, in the embedded shape, one that is generated at the
@@ -17,11 +17,22 @@ export function signingKeys(env: Env): SigningKey[] {
 
 	const file = join(env.DATA_DIR, "jwt-key");
 	mkdirSync(env.DATA_DIR, { recursive: true });
+	if (!existsSync(file)) createKey(file);
+	const secret = readFileSync(file, "utf8").trim();
+	if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
+		throw new Error(`${resolve(file)} is not a whole key. Remove it: everybody has to log in again`);
+	return [{ kid: "embedded", secret }];
+}
+
+/** Writes a key that is there as a whole or not at all. Of two processes that start together, one is first, for both. */
+function createKey(file: string): void {
+	const draft = `${file}.${process.pid}`;
 	try {
-		// "wx" lets one of two processes that start together create the key; the other reads it.
-		writeFileSync(file, randomBytes(48).toString("base64url"), { flag: "wx", mode: 0o600 });
+		writeFileSync(draft, randomBytes(48).toString("base64url"), { mode: 0o600 });
+		linkSync(draft, file);
 	} catch (error) {
 		if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+	} finally {
+		rmSync(draft, { force: true });
 	}
-	return [{ kid: "embedded", secret: readFileSync(file, "utf8").trim() }];
 }

@@ -27,8 +27,9 @@ export interface AccessTokens {
 /**
  * Signs and verifies access tokens (JWT, HS256). The first key signs and its `kid` stands in the header; all keys verify,
  * so that a key can be rotated: add the new one in front, remove the old one when its last token has expired.
+ * @param maxAge seconds after which a token has ended, also one that was signed to live longer; default: as long as it says
  */
-export function accessTokens(keys: readonly SigningKey[]): AccessTokens {
+export function accessTokens(keys: readonly SigningKey[], maxAge = Number.POSITIVE_INFINITY): AccessTokens {
 	const secrets = new Map(keys.map(key => [key.kid, new TextEncoder().encode(key.secret)]));
 	const [current] = keys;
 	if (!current) throw new Error("No signing key");
@@ -57,14 +58,16 @@ export function accessTokens(keys: readonly SigningKey[]): AccessTokens {
 					issuer: ISSUER,
 					audience: AUDIENCE,
 					typ: TYPE,
-					requiredClaims: ["sub", "sid", "exp"]
+					requiredClaims: ["sub", "sid", "iat", "exp"]
 				});
+				const expiresAt = Math.min(Number(payload.exp), Number(payload.iat) + maxAge) * 1000;
+				if (expiresAt <= Date.now()) return null;
 				const identity: Identity = Object.freeze({
 					id: Number(payload.sub),
 					role: payload.role === "admin" ? "admin" : "user",
 					session_id: String(payload.sid)
 				});
-				verified.set(token, { identity, expiresAt: Number(payload.exp) * 1000 });
+				verified.set(token, { identity, expiresAt });
 				return identity;
 			} catch (error) {
 				if (error instanceof errors.JOSEError) return null;

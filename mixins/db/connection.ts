@@ -28,6 +28,12 @@ export interface ConnectionOptions {
 	 * of an hour for a server that went without a word. Longer than any statement takes. Default 60 000.
 	 */
 	answerTimeout?: number;
+	/**
+	 * MySQL: after how much silence of ours the server gives a connection up, in seconds, and undoes its transaction: a process
+	 * that hangs or was cut off must not keep others from the rows that it has locked. Longer than the 10 s for which the pool
+	 * keeps a connection without work, and than any transaction waits for something else. Default 20.
+	 */
+	silenceTimeout?: number;
 	/** MySQL: how long closing waits for queries that are still running, in milliseconds. Default 5000. */
 	closeTimeout?: number;
 	/** SQLite: see there. */
@@ -129,6 +135,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 	const answerTimeout = options.answerTimeout ?? 60_000;
 	let isLimited = false;
 	const lockWait = Number(options.lockWaitTimeout ?? 10);
+	const silence = Number(options.silenceTimeout ?? 20);
 	sequelize.addHook("afterConnect", async handle => {
 		const connection = handle as MysqlConnection;
 		connections.add(connection);
@@ -142,7 +149,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 		connection.isMariadb = /mariadb/i.test(String(server?.version));
 		await session.query("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
 		await session.query(
-			`SET SESSION innodb_lock_wait_timeout = ${lockWait}, sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')`
+			`SET SESSION innodb_lock_wait_timeout = ${lockWait}, wait_timeout = ${silence}, sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')`
 		);
 	});
 

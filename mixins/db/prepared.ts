@@ -139,8 +139,9 @@ export function statements(db: Sequelize): Statements {
 	async function addRows(into: string, row: string, rows: readonly (readonly Value[])[], transaction: Transaction) {
 		if (!isMariadb(transaction)) {
 			const sql = `${into} VALUES ${row}`;
-			const written = rows.map(async values => ((await send(sql, values, transaction)) as Written).id);
-			return Promise.all(written);
+			const ids: number[] = [];
+			for (const values of rows) ids.push(((await send(sql, values, transaction)) as Written).id);
+			return ids;
 		}
 		const places = Array(rows.length).fill(row).join(", ");
 		const added = await send(`${into} VALUES ${places} RETURNING id`, rows.flat(), transaction);

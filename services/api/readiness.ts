@@ -18,8 +18,8 @@ const REQUIRED = ["note", "transporter"];
 
 /** What {@link readiness} keeps in the service. */
 interface ReadinessVars {
-	/** The answers of all services that are being waited for. */
-	neighboursAsked?: Promise<boolean[]> | undefined;
+	/** Whether each service is ready, and whether ended sessions are known, while that is being asked. */
+	asked?: Promise<[ready: boolean[], knowsSessions: boolean]> | undefined;
 }
 
 /**
@@ -31,15 +31,19 @@ export async function readiness(
 	this: SessionsMethods & ReadinessVars,
 	ctx: Context<unknown, Record<string, unknown>>
 ): Promise<Readiness> {
-	this.neighboursAsked ??= Promise.all(neighbours.map(service => isReady(ctx, service))).finally(() => {
-		this.neighboursAsked = undefined;
+	this.asked ??= Promise.all([
+		Promise.all(neighbours.map(service => isReady(ctx, service))),
+		this.knowsSessions()
+	]).finally(() => {
+		this.asked = undefined;
 	});
-	const answers = await this.neighboursAsked;
+	const [answers, knowsSessions] = await this.asked;
 	const checks = Object.fromEntries(neighbours.map((service, i) => [service, answers[i] ? "ok" : "failed"] as const));
+	if (!knowsSessions) checks.user = "failed";
 	const { transit, started, servicesStarting } = ctx.broker;
 	checks.transporter = transit && !transit.connected ? "failed" : "ok";
 
-	const needed = this.knowsSessions() ? REQUIRED : [...REQUIRED, "user"];
+	const needed = knowsSessions ? REQUIRED : [...REQUIRED, "user"];
 	const ready = needed.every(name => checks[name] === "ok");
 	// Of all that a broker does to stop, it first says that it is not started.
 	const isDraining = !started && !servicesStarting;

@@ -10,8 +10,8 @@ import type { GatewayRequest, GatewayVars, RoutedAlias } from "./gateway.ts";
 
 /** What the mixin adds to `this`. */
 export interface SessionsMethods {
-	/** Whether it is known which sessions have ended; until then nobody with a token is let in. */
-	knowsSessions(): boolean;
+	/** Whether it is known which sessions have ended, which it asks for if not; until then nobody with a token is let in. */
+	knowsSessions(): Promise<boolean>;
 }
 
 /** What the mixin keeps of each gateway. */
@@ -52,8 +52,10 @@ export const SessionsMixin: Partial<ServiceSchema> = {
 			return letIn(req, identity);
 		},
 
-		knowsSessions(this: Service) {
-			return sessionsOf(this).revoked.complete;
+		async knowsSessions(this: Service) {
+			const { revoked } = sessionsOf(this);
+			if (!revoked.complete) await tryToLearn(this);
+			return revoked.complete;
 		}
 	},
 
@@ -67,9 +69,11 @@ export const SessionsMixin: Partial<ServiceSchema> = {
 	},
 
 	created() {
+		const { ACCESS_TOKEN_SECONDS } = env();
 		sessions.set(this, {
-			tokens: accessTokens(signingKeys(env())),
-			revoked: new RevokedSessions(env().ACCESS_TOKEN_SECONDS)
+			// A token from before a restart, with a longer life, would outlive what is known of ended sessions.
+			tokens: accessTokens(signingKeys(env()), ACCESS_TOKEN_SECONDS),
+			revoked: new RevokedSessions(ACCESS_TOKEN_SECONDS)
 		});
 	},
 
@@ -96,5 +100,5 @@ async function learn(service: Service): Promise<void> {
 
 async function tryToLearn(service: Service): Promise<void> {
 	if (!service.broker.registry.actions.isAvailable("user.revokedSessions")) return;
-	await learn(service).catch(error => service.logger.debug("Revoked sessions are not known yet", error));
+	await learn(service).catch(error => service.logger.warn("Revoked sessions are not known yet", error));
 }

@@ -26,8 +26,11 @@ export interface NoteLists {
 	 * @param asked tells the pages of one user apart
 	 */
 	page(userId: number, asked: object, load: () => Promise<NotePage>): Promise<NotePage>;
-	/** To be called after a write was committed and before it is answered: nobody sees an older list from then on. */
-	changed(userId: number): Promise<void>;
+	/**
+	 * Does a write; when it is answered, nobody sees an older list any more. Nor when it fails: where only the answer to
+	 * its commit was lost, it came to pass.
+	 */
+	changing<T>(userId: number, write: () => Promise<T>): Promise<T>;
 }
 
 /**
@@ -39,7 +42,7 @@ export interface NoteLists {
  * @param warn is told when the cacher fails, which is never a failure of the request
  */
 export function noteLists(cacher: Cacher | null | undefined, warn: (error: unknown) => void): NoteLists {
-	if (!cacher) return { page: (_userId, _asked, load) => load(), changed: async () => {} };
+	if (!cacher) return { page: (_userId, _asked, load) => load(), changing: (_userId, write) => write() };
 
 	const loading = new Map<string, Promise<NotePage>>();
 	const generationKey = (userId: number) => `note.generation:${userId}`;
@@ -57,6 +60,19 @@ export function noteLists(cacher: Cacher | null | undefined, warn: (error: unkno
 		];
 		if (!current) return { generation: await begin(userId) };
 		return kept?.generation === current ? kept : { generation: current };
+	}
+
+	async function forget(userId: number): Promise<void> {
+		const end = performance.now() + PATIENCE_MS;
+		const tell = async (): Promise<unknown> => {
+			try {
+				return await begin(userId);
+			} catch (error) {
+				// Who is away has nothing old to give; who is slow answers others meanwhile.
+				return isTimeout(error) && performance.now() < end ? tell() : warn(error);
+			}
+		};
+		await tell();
 	}
 
 	async function loadOnce(key: string, generation: string, load: () => Promise<NotePage>): Promise<NotePage> {
@@ -83,17 +99,12 @@ export function noteLists(cacher: Cacher | null | undefined, warn: (error: unkno
 			return found ? (found.page ?? loadOnce(key, found.generation, load)) : load();
 		},
 
-		async changed(userId) {
-			const end = performance.now() + PATIENCE_MS;
-			const tell = async (): Promise<unknown> => {
-				try {
-					return await begin(userId);
-				} catch (error) {
-					// Who is away has nothing old to give; who is slow answers others meanwhile.
-					return isTimeout(error) && performance.now() < end ? tell() : warn(error);
-				}
-			};
-			await tell();
+		async changing(userId, write) {
+			try {
+				return await write();
+			} finally {
+				await forget(userId);
+			}
 		}
 	};
 }

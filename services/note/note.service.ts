@@ -52,17 +52,18 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			async handler(ctx: Context<contract.CreateNote, Meta>): Promise<contract.Note> {
 				const { id } = identityOf(ctx);
 				const authors = await this.authorsOf(ctx, [id]);
-				const { result } = await this.audited(
-					ctx,
-					transaction =>
-						this.idempotent(ctx, transaction, async () =>
-							present(await this.notes.insert(id, ctx.params, transaction), authors.get(id))
-						),
-					created => (created.repeated ? null : { id: created.result.note_id }),
-					// Who repeats a key waits for whoever came first with it, and must not make others wait.
-					{ together: !idempotencyKeyOf(ctx) }
+				const { result } = await this.lists.changing(id, () =>
+					this.audited(
+						ctx,
+						transaction =>
+							this.idempotent(ctx, transaction, async () =>
+								present(await this.notes.insert(id, ctx.params, transaction), authors.get(id))
+							),
+						created => (created.repeated ? null : { id: created.result.note_id }),
+						// Who repeats a key waits for whoever came first with it, and must not make others wait.
+						{ together: !idempotencyKeyOf(ctx) }
+					)
 				);
-				await this.lists.changed(id);
 				return result;
 			}
 		},
@@ -126,14 +127,15 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 
 				const { id } = identityOf(ctx);
 				const authors = await this.authorsOf(ctx, [id]);
-				const note = await this.audited(ctx, async transaction => {
-					const updated = await this.notes.update(id, note_id, texts, version, transaction);
-					const found = await this.notes.find(id, note_id, transaction);
-					if (!found) throw noteError("NOTE_NOT_FOUND");
-					if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: found.version });
-					return found;
-				});
-				await this.lists.changed(id);
+				const note = await this.lists.changing(id, () =>
+					this.audited(ctx, async transaction => {
+						const updated = await this.notes.update(id, note_id, texts, version, transaction);
+						const found = await this.notes.find(id, note_id, transaction);
+						if (!found) throw noteError("NOTE_NOT_FOUND");
+						if (!updated) throw noteError("NOTE_VERSION_CONFLICT", { version: found.version });
+						return found;
+					})
+				);
 				return present(note, authors.get(id));
 			}
 		},
@@ -144,11 +146,12 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 			audit: { object: "note", id: "note_id" },
 			async handler(ctx: Context<contract.NoteById, Meta>): Promise<null> {
 				const { id } = identityOf(ctx);
-				await this.audited(ctx, async transaction => {
-					const removed = await this.notes.remove(id, ctx.params.note_id, transaction);
-					if (!removed) throw noteError("NOTE_NOT_FOUND");
-				});
-				await this.lists.changed(id);
+				await this.lists.changing(id, () =>
+					this.audited(ctx, async transaction => {
+						const removed = await this.notes.remove(id, ctx.params.note_id, transaction);
+						if (!removed) throw noteError("NOTE_NOT_FOUND");
+					})
+				);
 				return null;
 			}
 		}

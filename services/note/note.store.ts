@@ -32,13 +32,13 @@ export function noteStore({ select, write, insert, add }: Statements) {
 		): Promise<StoredNote> {
 			const now = new Date();
 			const note = { user_id: userId, ...texts, version: 1, created_at: now, updated_at: now };
-			const inserted = insert(
+			const id = await insert(
 				"INSERT INTO notes (user_id, title, title_folded, content, content_folded, version, created_at, updated_at)",
 				"(?, ?, ?, ?, ?, 1, ?, ?)",
 				[userId, texts.title, fold(texts.title), texts.content, fold(texts.content), now, now],
 				transaction
 			);
-			const [id] = await Promise.all([inserted, add(TOTALS, userId, 1, transaction)]);
+			await add(TOTALS, userId, 1, transaction);
 			return { id, ...note };
 		},
 

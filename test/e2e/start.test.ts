@@ -8,6 +8,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { findCommand } from "../../scripts/servers/find-command.ts";
 import { Client } from "../support/client.ts";
 import { freePort, spawnNode } from "../support/processes.ts";
+import { RawConnection } from "../support/raw.ts";
 import { openTerminal } from "../support/terminal.ts";
 import { until } from "../support/until.ts";
 
@@ -23,6 +24,12 @@ const RUNNER = [
 ];
 const NPM = findCommand("npm") as string;
 const READY = /Notemesh is ready on (http:\S+)/;
+
+const isClosed = (url: string) =>
+	fetch(`${url}/healthz`).then(
+		() => false,
+		() => true
+	);
 
 describe("npm start", () => {
 	it("says where it is and what to try, and those three things work", async () => {
@@ -74,16 +81,30 @@ describe("npm start", () => {
 		assert.equal(await again.stop(), 0);
 	});
 
+	it("finishes what is under way also when it is asked to stop twice", async () => {
+		const node = spawnNode({ args: [...RUNNER, "services"], env: { ...env, DRAIN_NOTICE_MS: "0" } });
+		const [, url] = (await node.waitForLine(READY)) as [string, string];
+		const body = JSON.stringify({ username: "lorain", password: "123456" });
+		const connection = new RawConnection(url.replace("localhost", "127.0.0.1"));
+		connection.write(
+			`POST /v1/user/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`
+		);
+		await connection.until(({ statuses }) => statuses.length === 1);
+		process.kill(node.pid as number, "SIGTERM");
+		await until("nobody listens any more", () => isClosed(url));
+		process.kill(node.pid as number, "SIGTERM");
+		connection.write(body);
+		const { statuses } = await connection.until(answer => answer.statuses.length === 2);
+		assert.deepEqual(statuses, [100, 200]);
+		assert.equal((await node.exited).code, 0);
+		assert.doesNotMatch(node.output, /ERROR/);
+	});
+
 	it("stops when npm alone is asked to", async () => {
 		const npm = spawnNode({ args: [NPM, "start"], env: { ...env, HOST: "127.0.0.1" } });
 		const [, url] = await npm.waitForLine(READY);
 		process.kill(npm.pid as number, "SIGTERM");
-		const isClosed = () =>
-			fetch(`${url}/healthz`).then(
-				() => false,
-				() => true
-			);
-		await until("nobody listens any more", isClosed);
+		await until("nobody listens any more", () => isClosed(url as string));
 		assert.equal((await npm.exited).code, 0);
 	});
 

@@ -40,6 +40,16 @@ describe("The environment", () => {
 		["MESH_NAME", "blue green", /MESH_NAME must be/],
 		["MESH_NAME", ">", /MESH_NAME must be/],
 		["MESH_NAME", "m".repeat(33), /MESH_NAME must be/],
+		["NODE_NAME", "a b", /NODE_NAME must be at most 128 characters, no blank/],
+		["NODE_NAME", "a.*", /NODE_NAME must be/],
+		["NODE_NAME", "n".repeat(129), /NODE_NAME must be/],
+		["ETCD_ENDPOINTS", "htp://etcd:2379", /ETCD_ENDPOINTS must be a list of host:port/],
+		["ETCD_ENDPOINTS", "http://etcd:2379,not a url", /ETCD_ENDPOINTS must be/],
+		["ETCD_ENDPOINTS", "http://etcd:2379/v3", /ETCD_ENDPOINTS must be/],
+		["JAEGER_AGENT", "jaeger:port", /JAEGER_AGENT must be host:port/],
+		["JAEGER_AGENT", "jaeger:65536", /JAEGER_AGENT must be host:port/],
+		["TRACE_EXPORTER", "zipkin", /TRACE_EXPORTER=zipkin needs ZIPKIN_URL/],
+		["TLS_CA_FILE", "/", /TLS_CA_FILE must be the path of a file/],
 		["NATS_URL", "127.0.0.1:4222", /NATS_URL must be a URL/],
 		["JWT_KEYS", `a:${SECRET},b:${SECRET}, a:${SECRET}x`, /JWT_KEYS must not name a key twice/],
 		["JWT_KEYS", "no-colon", /JWT_KEYS must be a list of kid:secret/],
@@ -89,6 +99,22 @@ describe("The environment", () => {
 				({ message }: Error) => message.includes(`${name} must be a URL`) && !message.includes("s3cr3t")
 			);
 		});
+
+	it("refuses a password in ETCD_ENDPOINTS, and does not print it", () => {
+		assert.throws(
+			() => readEnv({ ETCD_ENDPOINTS: "http://root:s3cr3t@etcd:2379" }),
+			({ message }: Error) => message.includes("ETCD_ENDPOINTS must be a list") && !message.includes("s3cr3t")
+		);
+	});
+
+	it("takes etcd's endpoints with and without a scheme", () => {
+		const { ETCD_ENDPOINTS, JAEGER_AGENT } = readEnv({
+			ETCD_ENDPOINTS: "etcd-1:2379, https://etcd-2:2379,http://[::1]:2379/",
+			JAEGER_AGENT: "jaeger"
+		});
+		assert.deepEqual(ETCD_ENDPOINTS, ["etcd-1:2379", "https://etcd-2:2379", "http://[::1]:2379/"]);
+		assert.equal(JAEGER_AGENT, "jaeger");
+	});
 
 	const usable: [name: "NATS_URL" | "DATABASE_URL" | "REDIS_URL", value: string][] = [
 		["NATS_URL", "nats://notemesh:s3cr3t%23x@a:4222, nats://b:4222"],

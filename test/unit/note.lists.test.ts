@@ -34,7 +34,18 @@ describe("The lists that are remembered", () => {
 		const { lists, load } = listsOf(new MapCacher());
 		assert.equal((await lists.page(1, {}, load)).total, 1);
 		assert.equal((await lists.page(1, {}, load)).total, 1);
-		await lists.changed(1);
+		await lists.changing(1, async () => {});
+		assert.equal((await lists.page(1, {}, load)).total, 2);
+	});
+
+	it("are loaded anew after a write that failed: only its answer may be lost", async () => {
+		const { lists, load } = listsOf(new MapCacher());
+		await lists.page(1, {}, load);
+		const failure = new Error("The database has gone");
+		await assert.rejects(
+			lists.changing(1, () => Promise.reject(failure)),
+			failure
+		);
 		assert.equal((await lists.page(1, {}, load)).total, 2);
 	});
 
@@ -47,24 +58,24 @@ describe("The lists that are remembered", () => {
 		] as const)
 			await lists.page(user, asked, load);
 		assert.equal(loads(), 3);
-		await lists.changed(2);
+		await lists.changing(2, async () => {});
 		await lists.page(1, { limit: 10 }, load);
 		assert.equal(loads(), 3, "another user's write changes nothing");
 	});
 
 	it("are loaded once however many ask at the same moment", async () => {
 		const { lists, load, loads } = listsOf(new MapCacher());
-		await lists.changed(1);
+		await lists.changing(1, async () => {});
 		const pages = await Promise.all(Array.from({ length: 50 }, () => lists.page(1, {}, load)));
 		assert.deepEqual([loads(), new Set(pages.map(page => page.total)).size], [1, 1]);
 	});
 
 	it("are never older than a write that was answered, also where a reader was overtaken by it", async () => {
 		const { lists } = listsOf(new MapCacher());
-		await lists.changed(1);
+		await lists.changing(1, async () => {});
 		const { promise: database, resolve: answer } = Promise.withResolvers<NotePage>();
 		const slow = lists.page(1, {}, () => database);
-		await lists.changed(1);
+		await lists.changing(1, async () => {});
 		answer(pageOf(0));
 		assert.equal((await slow).total, 0, "who asked before the write may see the list before it");
 		assert.equal((await lists.page(1, {}, async () => pageOf(1))).total, 1, "who asks after it does not");
@@ -85,7 +96,7 @@ describe("The lists that are remembered", () => {
 		await lists.page(1, {}, load);
 		cacher.fails = true;
 		assert.equal((await lists.page(1, {}, load)).total, 2);
-		await lists.changed(1);
+		await lists.changing(1, async () => {});
 		assert.ok(warnings.length >= 2);
 	});
 

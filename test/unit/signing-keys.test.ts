@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -22,6 +22,17 @@ describe("The signing keys", () => {
 		assert.ok(Buffer.byteLength(key?.secret ?? "") >= 32);
 		assert.deepEqual(signingKeys(env), [key]);
 		assert.equal(statSync(join(DATA_DIR, "jwt-key")).mode & 0o777, 0o600);
+	});
+
+	it("are not what a full disk has left of one", () => {
+		const folder = mkdtempSync(join(DATA_DIR, "full-"));
+		for (const left of ["", "a"]) {
+			writeFileSync(join(folder, "jwt-key"), left);
+			assert.throws(() => signingKeys(readEnv({ DATA_DIR: folder })), /jwt-key is not a whole key. Remove it/);
+		}
+		rmSync(join(folder, "jwt-key"));
+		assert.equal(signingKeys(readEnv({ DATA_DIR: folder })).length, 1);
+		assert.deepEqual(readdirSync(folder), ["jwt-key"]);
 	});
 
 	for (const [what, variables] of [

@@ -40,6 +40,20 @@ describe("Access tokens", () => {
 		assert.equal(await accessTokens([OLD]).verify(current), null);
 	});
 
+	it("end earlier than they say where none may be as old", async () => {
+		const shorter = accessTokens([NEW], 30);
+		const { token, expiresAt } = await tokens.sign(identity, 60);
+		assert.deepEqual(await shorter.verify(token), identity);
+		mock.timers.enable({ apis: ["Date"], now: expiresAt - 30_000 });
+		try {
+			assert.equal(await shorter.verify(token), null);
+			assert.equal(await accessTokens([NEW], 30).verify(token), null);
+			assert.deepEqual(await tokens.verify(token), identity);
+		} finally {
+			mock.timers.reset();
+		}
+	});
+
 	it("end when they say", async () => {
 		const { token, expiresAt } = await tokens.sign(identity, 60);
 		mock.timers.enable({ apis: ["Date"], now: expiresAt + 1 });

@@ -149,6 +149,20 @@ describe("GET /readyz", () => {
 		assert.equal(asked, 2);
 	});
 
+	it("says failed where the user service can not tell which sessions ended, and asks again", async t => {
+		let fails = true;
+		const revokedSessions = () => {
+			if (fails) throw new Error("too many");
+			return [];
+		};
+		const user: ServiceSchema = { name: "user", actions: { ready: () => true, revokedSessions } };
+		const { client } = await startApp(t, { user });
+		const failed = await client.send("GET", "/readyz");
+		assert.deepEqual([failed.status, failed.body], [503, { status: "failed", checks: checksWithout("user") }]);
+		fails = false;
+		assert.equal((await client.send("GET", "/readyz")).status, 200);
+	});
+
 	it("says failed, not draining, while its process starts", async t => {
 		let ready: Answer | undefined;
 		const slow: ServiceSchema = {

@@ -1,0 +1,23 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { ServiceBroker } from "moleculer";
+import { cacherOf } from "../../lib/cacher.ts";
+import { readEnv } from "../../lib/env.ts";
+import { quiet } from "../support/app.ts";
+
+it("Lists in memory take a bounded part of it, however large a page is", async t => {
+	const broker = new ServiceBroker(quiet({ cacher: cacherOf(readEnv({ CACHE: "memory" })) as never }));
+	t.after(() => broker.stop());
+	const { cacher } = broker;
+	assert.ok(cacher);
+	const page = (size: number) => ({ notes: ["x".repeat(size)] });
+	const kept = async (keys: readonly string[]) =>
+		(await Promise.all(keys.map(key => cacher.get(key)))).filter(Boolean).length;
+
+	const keys = Array.from({ length: 400 }, (_, i) => `list:${i}`);
+	for (const key of keys) await cacher.set(key, page(200_000));
+	assert.equal(await kept(keys), Math.floor((32 * 1024 * 1024) / 200_020));
+	await cacher.set("large", page(300_000));
+	assert.equal(await kept(["large"]), 0);
+	assert.equal(await kept(keys.slice(-1)), 1, "a page that is too large drives no other out");
+});
