@@ -80,12 +80,14 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 
 			const consume = async (limiter: RateLimiterMemory | RateLimiterRedis, key: string): Promise<Count> => {
 				const { consumedPoints, remainingPoints, msBeforeNext } = await limiter.consume(key).catch(refusalOf);
+				const end = Date.now() + msBeforeNext - REDIS_TIMEOUT_MS;
 				const allowed = consumedPoints <= rule.points;
 				if (!allowed) events.refused(rule.name);
 				return {
 					...{ allowed, points: rule.points, remaining: Math.max(0, remainingPoints) },
 					seconds: Math.ceil(msBeforeNext / 1000),
-					giveBack: async () => void (await Promise.allSettled([limiter.reward(key)]))
+					// Later it may reach the next window, which would begin with a credit.
+					giveBack: async () => void (Date.now() < end && (await Promise.allSettled([limiter.reward(key)])))
 				};
 			};
 

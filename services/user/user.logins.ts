@@ -10,6 +10,7 @@ import * as contract from "./user.contract.ts";
 import { userError } from "./user.contract.ts";
 import { refreshToken, sessionIdOf, tokenHash } from "./user.domain.ts";
 import { userPart } from "./user.schema.ts";
+import type { EndedSession } from "./user.sessions.ts";
 import type { UserSecret } from "./user.store.ts";
 
 interface LoginMethods {
@@ -19,6 +20,10 @@ interface LoginMethods {
 	endSession(ctx: Context, id: string): Promise<void>;
 }
 
+/** Logins of one user that are good at the same time; with one more, the one ends that was not used for longest. */
+const MOST_SESSIONS = 100;
+/** Recorded of the user whose login was ended for it. */
+const REUSED = { object: "session", action: "user.refresh.reused" } as const;
 const LOGIN_FAILURES = "user.login.failures.total";
 
 /** The user service's sessions: they begin with a password, go on with refresh tokens, and end. */
@@ -107,14 +112,16 @@ export const Logins = userPart<LoginMethods>({
 		async openSession(ctx, user) {
 			const id = randomBytes(16).toString("base64url");
 			const token = refreshToken(id, randomBytes(32));
-			await this.audited(
+			const ended = await this.audited(
 				ctx,
 				async transaction => {
 					if (!(await this.users.hasPassword(user, transaction))) throw userError("WRONG_CREDENTIALS");
 					await this.sessions.open({ id, user_id: user.id, ...renewal(token) }, transaction);
+					return this.sessions.revoke({ user_id: user.id }, transaction, MOST_SESSIONS);
 				},
 				() => ({ id: user.id, user_id: user.id })
 			);
+			await this.announceEnd(ctx, ended);
 			await this.sessions.forget(user.id, new Date(Date.now() - env().ACCESS_TOKEN_SECONDS * 1000));
 			return this.tokens(user.id, id, token);
 		},
@@ -125,8 +132,14 @@ export const Logins = userPart<LoginMethods>({
 			return { user_id: userId, token, expire: new Date(expiresAt).toISOString(), refresh_token: refresh };
 		},
 
+		/** The refusal itself is recorded without a user: nobody knows who it was. */
 		async endSession(ctx, id) {
-			await this.announceEnd(ctx, await this.sessions.revoke({ id }));
+			const ended = await this.transaction(async transaction => {
+				const sessions = await this.sessions.revoke({ id }, transaction);
+				for (const { user_id } of sessions) await this.record(ctx, transaction, REUSED, { id: user_id, user_id });
+				return sessions;
+			});
+			await this.announceEnd(ctx, ended);
 		},
 
 		/** A change after which no earlier login may go on: both happen, or neither. */
@@ -143,7 +156,8 @@ export const Logins = userPart<LoginMethods>({
 		},
 
 		/** Tells the gateways, so that the access tokens of those sessions die at once too. */
-		async announceEnd(ctx, session_ids) {
+		async announceEnd(ctx, ended: readonly EndedSession[]) {
+			const session_ids = ended.map(({ id }) => id);
 			if (session_ids.length > 0) await broadcast(ctx, "user.sessionsRevoked", { session_ids });
 		}
 	},

@@ -7,7 +7,7 @@ import type { ParticipantMethods } from "../../mixins/saga/participant.mixin.ts"
 import type { SagaMethods } from "../../mixins/saga/saga.mixin.ts";
 import type { PasswordCheck } from "./user.passwords.ts";
 import type { RegistrationIds } from "./user.registration.ts";
-import type { SessionStore, SessionTable } from "./user.sessions.ts";
+import type { EndedSession, SessionStore, SessionTable } from "./user.sessions.ts";
 import type { UserStore, UserTable } from "./user.store.ts";
 
 /** What the parts of the user service find on `this` besides the mixins' own. */
@@ -22,7 +22,7 @@ export interface UserMethods
 		userId: number,
 		change: (transaction: Transaction) => Promise<void>
 	): Promise<void>;
-	announceEnd(ctx: Context, session_ids: string[]): Promise<void>;
+	announceEnd(ctx: Context, ended: readonly EndedSession[]): Promise<void>;
 }
 
 /** What they keep, from `started` on. */

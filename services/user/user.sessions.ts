@@ -5,6 +5,12 @@ import type { SessionCreation, SessionRow } from "../../models/session.model.ts"
 export type SessionTable = ModelStatic<Model<SessionRow, SessionCreation> & SessionRow>;
 export type SessionStore = ReturnType<typeof sessionStore>;
 
+/** A session that has been revoked. */
+export type EndedSession = Pick<SessionRow, "id" | "user_id">;
+
+/** How many sessions a login may end: there are more of them only where limits were introduced later. */
+const AT_ONCE = 1_000;
+
 /** What a session's row is changed to when it is opened or its refresh token rotates. */
 interface Renewal {
 	token_hash: string;
@@ -35,12 +41,28 @@ export function sessionStore(sessions: SessionTable) {
 			return rotated === 1 ? sessions.findByPk(id, { attributes: ["user_id"], raw: true, transaction }) : null;
 		},
 
-		/** Revokes the live sessions among those named. @returns the ids of the sessions it revoked */
-		async revoke(which: { id: string } | { user_id: number }, transaction?: Transaction): Promise<string[]> {
-			const rows = await sessions.findAll({ attributes: ["id"], where: { ...which, ...live }, raw: true, transaction });
-			const ids = rows.map(row => row.id);
+		/**
+		 * Revokes the live sessions among those named.
+		 * @param beyond leaves so many, those that were used last
+		 * @returns the sessions that it revoked
+		 */
+		async revoke(
+			which: { id: string } | { user_id: number },
+			transaction: Transaction,
+			beyond = 0
+		): Promise<EndedSession[]> {
+			const ended = await sessions.findAll({
+				attributes: ["id", "user_id"],
+				where: { ...which, ...live },
+				// Each refresh puts the end off.
+				...(beyond > 0 && { order: [["expires_at", "DESC"]], offset: beyond, limit: AT_ONCE }),
+				raw: true,
+				transaction
+			});
+			if (ended.length === 0) return [];
+			const ids = ended.map(({ id }) => id);
 			await sessions.update({ revoked_at: new Date() }, { where: { id: ids, ...live }, transaction });
-			return ids;
+			return ended;
 		},
 
 		async revokedSince(since: Date): Promise<string[]> {

@@ -204,7 +204,7 @@ describe("A limit without its Redis", { skip }, () => {
 		ups: boolean[];
 	}
 
-	function watched(t: TestContext, url: string, withoutRedis: WithoutRedis): Watched {
+	function watched(t: TestContext, url: string | undefined, withoutRedis: WithoutRedis): Watched {
 		const seen: string[] = [];
 		const ups: boolean[] = [];
 		const events: LimitEvents = {
@@ -212,7 +212,7 @@ describe("A limit without its Redis", { skip }, () => {
 			degraded: (limit, rule) => void seen.push(`degraded ${limit} ${rule}`),
 			storeUp: up => void ups.push(up)
 		};
-		const limits = rateLimits({ redis: { url }, withoutRedis, events });
+		const limits = rateLimits({ redis: url === undefined ? undefined : { url }, withoutRedis, events });
 		t.after(() => limits.close());
 		return { limits, seen, ups };
 	}
@@ -256,6 +256,21 @@ describe("A limit without its Redis", { skip }, () => {
 				});
 				assert.deepEqual([await count("b"), await count("b"), await count("b")], ["allowed", "allowed", "refused"]);
 			});
+
+	for (const where of ["memory", "Redis"])
+		it(`has no credit from what was counted in the window before and is given back, in ${where}`, async t => {
+			await using redis = await startRedis();
+			const { limits, ups } = watched(t, where === "Redis" ? redis.url : undefined, "closed");
+			const limit = limits.limit({ name: "test", points: 2, seconds: 1 });
+			assert.ok(limit);
+			if (where === "Redis") await until("the store is up", () => ups.at(-1) === true);
+			const counts = await Promise.all(Array.from({ length: 10 }, () => limit.count("a")));
+			await until("the next window", async () => (await limit.count("a")).allowed);
+			await Promise.all(counts.map(count => count.giveBack()));
+			const allowed: boolean[] = [];
+			for (let i = 0; i < 3; i++) allowed.push((await limit.count("a")).allowed);
+			assert.deepEqual(allowed, [true, false, false]);
+		});
 
 	it("has no credit from what was counted in Redis and given back", async t => {
 		await using redis = await startRedis();

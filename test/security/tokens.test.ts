@@ -3,9 +3,13 @@ import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { assertFailure } from "../support/answers.ts";
+import type { Sequelize } from "sequelize";
+import type { AuditPage } from "../../services/audit/audit.contract.ts";
+import type { SessionStore } from "../../services/user/user.sessions.ts";
+import { assertFailure, assertSuccess } from "../support/answers.ts";
 import { type App, startApp, useEnvironment } from "../support/app.ts";
 import type { TestUser } from "../support/client.ts";
+import { until } from "../support/until.ts";
 
 const SECRET = "the secret of the test has 32 bytes and more";
 useEnvironment({ JWT_KEYS: `k1:${SECRET}`, LOGIN_ATTEMPTS: "0" });
@@ -156,6 +160,39 @@ describe("API2: a login", () => {
 		assertFailure(known, "unauthorized");
 		assert.equal(known.text, unknown.text);
 		assert.deepEqual(Object.keys(known.headers), Object.keys(unknown.headers));
+	});
+	it("that ended with a reuse is told of in its user's log", async () => {
+		const user = await app.client.newUser();
+		for (let i = 0; i < 2; i++)
+			await app.client.send("POST", "/v1/user/refresh", { json: { refresh_token: user.refresh_token } });
+		const json = { username: user.username, password: user.password };
+		const token = (await app.client.send("POST", "/v1/user/login", { json })).body.token as string;
+		const entries = async () =>
+			assertSuccess<AuditPage>(await app.client.send("GET", "/v1/audit?action=user.refresh.reused", { token })).entries;
+		await until("the log has it", async () => (await entries()).length > 0);
+		assert.deepEqual(
+			(await entries()).map(({ user_id, object_id, outcome }) => [user_id, object_id, outcome]),
+			[[user.user_id, String(user.user_id), "done"]]
+		);
+	});
+	it("ends with the hundredth login after it, as the one that was used least, and no other does", async () => {
+		const user = await app.client.newUser();
+		const { sessions, db } = app.broker.getLocalService("user") as unknown as { sessions: SessionStore; db: Sequelize };
+		const { user_id } = user;
+		const logIn = () =>
+			app.client.send("POST", "/v1/user/login", { json: { username: user.username, password: user.password } });
+		const second = (await logIn()).body.token as string;
+		const later = new Date(Date.now() + 365 * 86_400_000);
+		await db.transaction(async transaction => {
+			for (let i = 0; i < 98; i++) {
+				const id = `${user_id}-${i}`.padEnd(22, "x");
+				await sessions.open({ id, user_id, token_hash: "x".repeat(64), expires_at: later }, transaction);
+			}
+		});
+		assert.equal((await asBearer(user.token)).status, 200);
+		const last = (await logIn()).body.token as string;
+		const statuses = await Promise.all([user.token, second, last].map(async token => (await asBearer(token)).status));
+		assert.deepEqual(statuses, [401, 200, 200]);
 	});
 	it("ends with a logout, a password change or a reuse of a refresh token, at once", async () => {
 		const ends: Record<string, (user: TestUser) => Promise<unknown>> = {
