@@ -35,7 +35,7 @@ export const variables = {
 	MESH_NAME: word("Separates meshes that share one NATS and one etcd: begins their keys, subjects and streams"),
 	SERVICEDIR: string(
 		"services",
-		"Folder of the services that this process runs, e.g. `services/note` (moleculer-runner reads it too)"
+		"Folder of the services that this process runs, e.g. `services/note` (moleculer-runner reads it too); `npm run node` needs it"
 	),
 	DATA_DIR: string("./data", "Where the embedded shape keeps its databases and its generated signing key"),
 	DATABASE_URL: url(

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readEnv, variables } from "../lib/env.ts";
 import { startLocalMesh } from "./local-mesh.ts";
+import { freePort } from "./servers/free-port.ts";
 
 // Beside the usual ports, so that servers of the machine's own are not in the way.
 const PORTS = { nats: 14_222, etcd: 12_379, mariadb: 13_306, redis: 16_379 };
@@ -17,12 +18,13 @@ const NODES = {
 };
 
 const { DATA_DIR, PORT, LOG_LEVEL } = readEnv();
+const port = PORT || (await freePort());
 const dataDir = join(DATA_DIR, "mesh");
 
 console.log("Starting NATS, etcd, MariaDB and Redis ...");
 const mesh = await startLocalMesh({
 	dataDir,
-	ports: { ...PORTS, http: PORT },
+	ports: { ...PORTS, http: port },
 	env: { LOG_LEVEL },
 	onLine: (node, line) => console.log(`${node.padEnd(7)} ${line}`)
 });
@@ -37,7 +39,7 @@ const where = DATA_DIR === variables.DATA_DIR.fallback ? "" : `DATA_DIR=${DATA_D
 await Promise.all(Object.entries(NODES).map(([name, service]) => mesh.startNode(service, name)));
 await mesh.ready();
 console.log(`
-  The mesh is ready on http://localhost:${PORT}   (nodes: ${Object.keys(NODES).join(", ")})
+  The mesh is ready on http://localhost:${port}   (nodes: ${Object.keys(NODES).join(", ")})
 
   REPL          ${where}npm run repl
   Another node  ${where}SERVICEDIR=services/note NODE_NAME=note-3 npm run node

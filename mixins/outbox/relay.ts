@@ -59,7 +59,7 @@ export class Relay {
 	#epoch: number | undefined;
 	#outcome = nothing();
 	#renewed = 0;
-	#watched = 0;
+	#watched = Number.NEGATIVE_INFINITY;
 	/** A stream that was lost must be found so before anything new gets into it: what it lost comes first. */
 	#interrupted = false;
 	/** A step failed, and nobody knows whether the numbers that it gave were stored. */
@@ -111,7 +111,7 @@ export class Relay {
 		log.info(`This node is the outbox relay now (epoch ${this.#epoch})`);
 		this.#outcome = nothing();
 		this.#renewed = performance.now();
-		this.#watched = 0;
+		this.#watched = Number.NEGATIVE_INFINITY;
 		this.#streams.clear();
 		this.#uncertain = true;
 		await probe?.("claimed");

@@ -1,6 +1,7 @@
 import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
 import { nowOf } from "../db/clock.ts";
 import { type Statements, statements } from "../db/prepared.ts";
+import { takeUpSlice } from "./republish.ts";
 import { COLUMNS, type NewRow, numeric, type OutboxRow } from "./row.ts";
 import { recordStreams, type StreamRecord } from "./streams.ts";
 
@@ -53,16 +54,20 @@ export class OutboxStore {
 	 * the order of ids, would soon find enough of it.
 	 */
 	readonly #byPending: string;
-	/** Newer or older code may have left rows for streams that this process does not know: they wait, and hold up nobody. */
-	readonly #ofKnown: string;
+	/**
+	 * What follows FROM, for the rows that wait. Newer or older code may have left some for streams that this process does not
+	 * know: those wait on, and hold up nobody.
+	 */
+	readonly #pending: string;
 
 	constructor(db: Sequelize, transaction: RunTransaction, streams?: readonly string[]) {
 		this.#db = db;
 		this.#statements = statements(db);
 		this.#transaction = transaction;
 		this.#now = nowOf(db);
-		this.#ofKnown = streams ? `AND stream IN (${streams.map(name => db.escape(name)).join(", ")})` : "";
 		this.#byPending = db.getDialect() === "sqlite" ? `INDEXED BY ${PENDING}` : `FORCE INDEX (${PENDING})`;
+		const ofKnown = streams ? `AND stream IN (${streams.map(name => db.escape(name)).join(", ")})` : "";
+		this.#pending = `outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ${ofKnown}`;
 	}
 
 	async insert(row: NewRow, transaction: Transaction): Promise<void> {
@@ -108,8 +113,7 @@ export class OutboxStore {
 	/** Whether there is something to publish, or a request to publish again. Takes no lock. */
 	async hasWork(): Promise<boolean> {
 		const rows = await this.#statements.select<{ work: number }>(
-			`SELECT 1 AS work FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ${this.#ofKnown}
-			UNION ALL SELECT 1 FROM outbox_relay WHERE republish = 1 LIMIT 1`,
+			`SELECT 1 AS work FROM ${this.#pending} UNION ALL SELECT 1 FROM outbox_relay WHERE republish > 0 LIMIT 1`,
 			[]
 		);
 		return rows.length > 0;
@@ -126,20 +130,19 @@ export class OutboxStore {
 	async advance({ epoch, lease, outcome, limit, streams }: Step): Promise<OutboxRow[] | null> {
 		return this.#transaction(async transaction => {
 			const { select, write } = this.#statements;
-			const renew = async (republish: 0 | 1) => {
-				const sql = `UPDATE outbox_relay SET lease_until = ${this.#now} + ?, republish = 0 WHERE epoch = ? AND republish = ?`;
-				const { rows } = await write(sql, [lease, epoch, republish], transaction);
+			const renew = async (where: string) => {
+				const sql = `UPDATE outbox_relay SET lease_until = ${this.#now} + ? WHERE epoch = ? AND ${where}`;
+				const { rows } = await write(sql, [lease, epoch], transaction);
 				return rows === 1;
 			};
-			const republish = !(await renew(0));
-			if (republish && !(await renew(1))) return null;
+			const isAgain = !(await renew("republish = 0"));
+			if (isAgain && !(await renew("republish > 0"))) return null;
 
 			await this.#settle(outcome, transaction);
-			if (republish)
-				await this.#update("UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL", {}, transaction);
+			const end = isAgain && (await takeUpSlice(this.#statements, this.#pending, transaction));
 			const rows = await select<OutboxRow>(
-				`SELECT ${COLUMNS} FROM outbox ${this.#byPending} WHERE published_at IS NULL AND failed_at IS NULL ${this.#ofKnown} ORDER BY id LIMIT ${limit}`,
-				[],
+				`SELECT ${COLUMNS} FROM ${this.#pending} ${end ? "AND id < ?" : ""} ORDER BY id LIMIT ${limit}`,
+				end ? [end] : [],
 				transaction
 			);
 			const numbered = await this.#numbered(rows.map(numeric), streams, transaction);

@@ -219,9 +219,9 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 			return touch(saga, undefined, set, { status });
 		},
 
-		/** Gives a saga back until it is due again. @param wait milliseconds */
+		/** Gives a saga back until it is due again; it is not like one whose owner has gone. @param wait milliseconds */
 		release(saga: SagaState, wait: number): Promise<void> {
-			const set = `, lease_until = ${clock.now}, next_run_at = ${clock.after("$wait")}`;
+			const set = `, lease_until = ${clock.after("-1")}, next_run_at = ${clock.after("$wait")}`;
 			return touch(saga, undefined, set, { wait });
 		}
 	};

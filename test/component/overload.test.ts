@@ -123,6 +123,23 @@ describe("Overload", () => {
 	});
 });
 
+it("A client that goes away before its answer is under way no more", async t => {
+	const broker = new ServiceBroker(quiet());
+	const overload = new Overload(broker, { whileBusy: 2, always: 100 });
+	const server = createServer(overload.guard(() => {}));
+	await new Promise<void>(listening => server.listen(0, "127.0.0.1", listening));
+	t.after(() => {
+		server.closeAllConnections();
+		server.close();
+		return broker.stop();
+	});
+	const { port } = server.address() as AddressInfo;
+	const request = get({ port, path: "/v1/note/query", agent: false }).on("error", () => {});
+	await until("it is under way", () => overload.inFlight === 1);
+	request.destroy();
+	await until("it is not any more", () => overload.inFlight === 0);
+});
+
 function spin(milliseconds: number): void {
 	for (const end = performance.now() + milliseconds; performance.now() < end; );
 }

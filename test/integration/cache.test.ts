@@ -67,6 +67,10 @@ describe("Lists in Redis, with two gateways and two note nodes", { skip }, () =>
 				const path = `/v1/note/${note.note_id}`;
 				assertSuccess(await writer.send("PUT", path, { token, json: { title: "Changed" } }));
 				assert.equal((await list(reader, token)).notes[0]?.title, "Changed");
+				const gone = assertSuccess<{ note_id: number }>(await writer.send("POST", "/v1/note", { token, json }), 201);
+				await list(reader, token);
+				assertSuccess(await writer.send("DELETE", `/v1/note/${gone.note_id}`, { token }));
+				assert.equal((await list(reader, token)).total, round + 1);
 			}
 		} finally {
 			reading = false;

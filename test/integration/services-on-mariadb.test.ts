@@ -82,6 +82,43 @@ describe("A gateway and two nodes with user and note on MariaDB", { skip }, () =
 		}
 	});
 
+	it("let nobody wait for who waits for a note with the same Idempotency-Key", async () => {
+		type Notes = { insert(id: number, texts: { title: string }, ...rest: unknown[]): Promise<unknown> };
+		const { notes } = app.worker.getLocalService("note") as unknown as { notes: Notes };
+		const { insert } = notes;
+		const gate = Promise.withResolvers<void>();
+		const reached = Promise.withResolvers<void>();
+		notes.insert = async (id, texts, ...rest) => {
+			if (texts.title === "slow") {
+				reached.resolve();
+				await gate.promise;
+			}
+			return insert(id, texts, ...rest);
+		};
+		const meta = { user: { id: user.user_id, role: "user", session_id: "s" } };
+		const create = (title: string, idempotency_key?: string) =>
+			app.worker.call(
+				"note.create",
+				{ title, content: "x" },
+				{ meta: { ...meta, ...(idempotency_key && { idempotency_key }) }, nodeID: "worker" }
+			);
+		const first = create("slow", "held");
+		await reached.promise;
+		let isReleased = false;
+		const others = Array.from({ length: 8 }, (_, i) => create(`other ${i}`));
+		const again = create("slow", "held");
+		const more = Array.from({ length: 8 }, (_, i) => create(`more ${i}`));
+		setTimeout(() => {
+			isReleased = true;
+			gate.resolve();
+		}, 3_000);
+		await Promise.all([...others, ...more]);
+		assert.equal(isReleased, false);
+		gate.resolve();
+		await Promise.all([first, again]);
+		notes.insert = insert;
+	});
+
 	it("list as many notes as there are after writes and deletions at once", async () => {
 		const users = await times(3, () => client.newUser());
 		const of = <T>(work: (user: TestUser) => Promise<T>) => Promise.all(users.map(work));

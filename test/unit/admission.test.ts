@@ -6,7 +6,9 @@ import { ServiceBroker } from "moleculer";
 import { readEnv } from "../../lib/env.ts";
 import { hasType } from "../../lib/errors.ts";
 import { admission } from "../../services/api/admission.ts";
+import { rateLimits } from "../../services/api/rate-limit.ts";
 
+const MINUTE = 60_000;
 const ATTEMPTS = 3;
 
 /** Tries of one user's password, all from one address. */
@@ -54,5 +56,43 @@ describe("Wrong passwords", () => {
 			await (await attempt()).tried?.succeeded();
 		}
 		assert.ok((await attempt()).tried);
+	});
+
+	it("are backed off from for as long as the longest of the limits that refuse says", async t => {
+		t.mock.timers.enable({ apis: ["Date", "setTimeout"] });
+		const attempt = attempts(t);
+		for (let minute = 0; minute < 4; minute++) {
+			if (minute > 0) t.mock.timers.tick(MINUTE + 1);
+			for (let i = 0; i < ATTEMPTS; i++) assert.ok((await attempt()).tried);
+		}
+		const { tried, headers } = await attempt();
+		assert.equal(tried, undefined);
+		assert.equal(headers["x-ratelimit-limit"], 4 * ATTEMPTS);
+		assert.ok(Number(headers["retry-after"]) > 60 * 50, `${headers["retry-after"]} s`);
+	});
+
+	it("are ten times as many a day", async t => {
+		t.mock.timers.enable({ apis: ["Date", "setTimeout"] });
+		const attempt = attempts(t);
+		for (let hour = 0; hour < 10; hour++) {
+			for (let i = 0; i < ATTEMPTS; i++) assert.ok((await attempt()).tried);
+			t.mock.timers.tick(61 * MINUTE);
+		}
+		assert.equal((await attempt()).tried, undefined);
+		t.mock.timers.tick(14 * 60 * MINUTE);
+		assert.ok((await attempt()).tried);
+	});
+});
+
+describe("A limit", () => {
+	it("forgets a key in this node too, which counts while Redis is away", async t => {
+		const events = { refused() {}, degraded() {}, storeUp() {} };
+		const limits = rateLimits({ redis: { url: "redis://127.0.0.1:1" }, withoutRedis: "memory", events });
+		t.after(limits.close);
+		const limit = limits.limit({ name: "x", points: 2, seconds: 60 });
+		for (let i = 0; i < 4; i++) {
+			assert.equal((await limit?.count("key"))?.allowed, true);
+			await limit?.forget("key");
+		}
 	});
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { Context } from "moleculer";
+import { type Context, Errors } from "moleculer";
 import { authorDirectory } from "../../services/note/note.authors.ts";
 import { until } from "../support/until.ts";
 
@@ -75,5 +75,14 @@ describe("The directory of authors", () => {
 		});
 		leave(false);
 		await until("the new names", async () => !(await namesOf(authorsOf, ctx)).has("name 1"));
+	});
+
+	it("are no excuse for a call that breaks the contract", async () => {
+		const refuses = {
+			call: async () => {
+				throw new Errors.ValidationError("no", "VALIDATION_ERROR");
+			}
+		};
+		await assert.rejects(authorDirectory(refuses as never)(refuses as unknown as Context, [1]), { code: 422 });
 	});
 });

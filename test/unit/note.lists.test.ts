@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { NotePage } from "../../services/note/note.contract.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Note, NotePage } from "../../services/note/note.contract.ts";
 import { noteLists } from "../../services/note/note.lists.ts";
 
 const pageOf = (total: number): NotePage => ({ total, notes: [], next_cursor: null });
@@ -79,6 +80,25 @@ describe("The lists that are remembered", () => {
 		answer(pageOf(0));
 		assert.equal((await slow).total, 0, "who asked before the write may see the list before it");
 		assert.equal((await lists.page(1, {}, async () => pageOf(1))).total, 1, "who asks after it does not");
+	});
+
+	it("are loaded anew for who asks after a write, while one is still loaded from before it", async () => {
+		const { lists } = listsOf(new MapCacher());
+		await lists.changing(1, async () => {});
+		const { promise: database, resolve: answer } = Promise.withResolvers<NotePage>();
+		const slow = lists.page(1, {}, () => database);
+		await lists.changing(1, async () => {});
+		const later = lists.page(1, {}, async () => pageOf(1));
+		await nextTurn();
+		answer(pageOf(0));
+		assert.deepEqual([(await slow).total, (await later).total], [0, 1]);
+	});
+
+	it("are not remembered where the name of an author is missing", async () => {
+		const { lists } = listsOf(new MapCacher());
+		const named = (username: string) => async () => ({ ...pageOf(1), notes: [{ username } as Note] });
+		await lists.page(1, {}, named(""));
+		assert.equal((await lists.page(1, {}, named("ada"))).notes[0]?.username, "ada");
 	});
 
 	it("are loaded by the next one who asks, where a load has failed", async () => {

@@ -136,7 +136,7 @@ export class World {
 
 	async #isQuiet({ transport }: Channels): Promise<boolean> {
 		const [pending] = await this.source.query("SELECT 1 FROM outbox WHERE published_at IS NULL LIMIT 1");
-		const [asked] = await this.source.query("SELECT 1 FROM outbox_relay WHERE republish = 1");
+		const [asked] = await this.source.query("SELECT 1 FROM outbox_relay WHERE republish > 0");
 		if (pending.length + asked.length > 0) return false;
 		for (const consumer of consumers) {
 			const { waiting, pending } = await transport.consumerState(consumer);

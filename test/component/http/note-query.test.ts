@@ -234,4 +234,16 @@ onBothShapes(app => {
 			assert.deepEqual(ids(await search("tomorrow")), [note_id]);
 		});
 	});
+
+	it("an empty page after a cursor says how many notes there are", async () => {
+		const { token } = await client.newUser();
+		const oldest: Note = await client.newNote(token);
+		await client.newNote(token);
+		const pageOf = async (query: string) =>
+			assertSuccess<NotePage>(await client.send("GET", `/v1/note/query?limit=1${query}`, { token }));
+		const { next_cursor } = await pageOf("");
+		assertSuccess(await client.send("DELETE", `/v1/note/${oldest.note_id}`, { token }));
+		const { notes, total } = await pageOf(`&cursor=${next_cursor}`);
+		assert.deepEqual([notes, total], [[], 1]);
+	});
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import type { Sequelize } from "sequelize";
 import type { Tokens } from "../../../services/user/user.contract.ts";
 import type { PasswordCheck } from "../../../services/user/user.passwords.ts";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
@@ -41,6 +42,14 @@ onBothShapes(app => {
 			assertSuccess(await me(first.token));
 			const second = tokensOf(await refresh(first.refresh_token));
 			assertSuccess(await me(second.token));
+		});
+
+		it("is refused when its time is over", async () => {
+			const user = await client.newUser();
+			const { db } = app().worker.getLocalService("user") as unknown as { db: Sequelize };
+			const past = "2020-01-01 00:00:00.000 +00:00";
+			await db.query("UPDATE sessions SET expires_at = ? WHERE user_id = ?", { replacements: [past, user.user_id] });
+			assertFailure(await refresh(user.refresh_token), "unauthorized");
 		});
 
 		it("leaves the access token before it good until it ends", async () => {

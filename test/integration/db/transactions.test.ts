@@ -172,4 +172,15 @@ await onEachDatabase("Transactions", databases => {
 		assert.equal(await things.count({ where: { id, made_at: { [Op.lt]: new Date("2026-03-01T00:00:00.000Z") } } }), 1);
 		assert.equal(await things.count({ where: { id, made_at: { [Op.lt]: made_at } } }), 0);
 	});
+
+	it("a transaction within another one ends with the outer one", async () => {
+		const outcome = service.transaction(async outer => {
+			await service.db.transaction({ transaction: outer }, inner =>
+				things.create({ name: "inner" }, { transaction: inner })
+			);
+			throw new Error("changed my mind");
+		});
+		await assert.rejects(outcome, { message: "changed my mind" });
+		assert.equal(await things.count({ where: { name: "inner" } }), 0);
+	});
 });

@@ -201,6 +201,30 @@ await onEachDatabase("The outbox", databases => {
 		assert.deepEqual([stream.numbers, sequences()], [upTo(10), upTo(10)]);
 	});
 
+	it("publishes very many rows again in slices, before what is written meanwhile", async t => {
+		const stream = new FakeStream();
+		const writer = await startWriter(t, await create(), { publisher: () => stream });
+		await writer.write([1]);
+		await until("the first", () => stream.stored.length === 1);
+		// In the first slice of 5,000 ids, the second, the fourth, and the fifth; the third is empty.
+		const ids = [4_999, 5_000, 17_000, 20_000];
+		for (const id of ids)
+			await writer.db.query(
+				`INSERT INTO outbox (id, msg_id, stream, subject, aggregate, version, payload, headers, sequence, created_at, published_at, attempts)
+				SELECT ${id}, '${String(id).padStart(26, "0")}', stream, subject, aggregate, version, payload, headers, ${id}, created_at, published_at, 0
+				FROM outbox WHERE id = 1`
+			);
+		stream.stored.length = 0;
+		const republished = writer.outbox.republish();
+		await writer.write([2]);
+		await republished;
+		await until("all of them", () => stream.stored.length === 6);
+		assert.deepEqual(stream.stored.map(({ headers }) => Number(headers["source-seq"])).slice(0, 5), [1, ...ids]);
+		await until("all marked", async () => (await writer.outbox.backlog()).pending === 0);
+		const [relay] = await writer.rows<{ republish: number }>("SELECT republish FROM outbox_relay");
+		assert.equal(relay?.republish, 0);
+	});
+
 	it("forgets published rows after their time, and never one that was not published", async t => {
 		const stream = new FakeStream();
 		const writer = await startWriter(t, await create(), { publisher: () => stream, retention: -1_000 });

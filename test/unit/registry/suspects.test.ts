@@ -80,4 +80,30 @@ describe("A suspect", () => {
 		assert.deepEqual(done, ["suspend", "evict"]);
 		assert.deepEqual(made.ids, []);
 	});
+
+	it("a node that etcd has news from begins with no timeouts", () => {
+		const made = new Suspects(OPTIONS, { ping: async () => "timeout", suspend() {}, evict() {}, restore() {} });
+		made.timedOut("a");
+		made.timedOut("a");
+		made.forget("a");
+		made.timedOut("a");
+		assert.deepEqual(made.ids, []);
+	});
+
+	it("a pong that comes after etcd has removed the node does not bring it back", async () => {
+		const done: string[] = [];
+		const { promise, resolve } = Promise.withResolvers<PingResult>();
+		const made = new Suspects(OPTIONS, {
+			ping: () => promise,
+			suspend: () => done.push("suspend"),
+			evict: () => done.push("evict"),
+			restore: () => done.push("restore")
+		});
+		made.noResponders("a");
+		await nextTurn();
+		made.forget("a");
+		resolve("pong");
+		await delay(5);
+		assert.deepEqual(done, ["suspend"]);
+	});
 });
