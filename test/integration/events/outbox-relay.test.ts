@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { ChannelError } from "../../../mixins/channels/transport.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
 import { runInTransaction } from "../../../mixins/db/transaction.ts";
+import { Relay } from "../../../mixins/outbox/relay.ts";
 import { OutboxStore } from "../../../mixins/outbox/store.ts";
 import { onEachDatabase } from "../../support/databases.ts";
-import { FakeStream, outboxDatabase, startWriter, upTo } from "../../support/outbox.ts";
+import { FakeStream, outboxDatabase, startWriter, upTo, type Writer } from "../../support/outbox.ts";
 import { until } from "../../support/until.ts";
 
 /** What the stream was sent, also what it had already. */
@@ -16,12 +16,22 @@ function sentTo(stream: FakeStream): number[] {
 	return sent;
 }
 
+/** Writes facts of one aggregate in one transaction. */
+function writeTogether(writer: Writer, numbers: readonly number[]): Promise<void> {
+	return writer.transaction(async transaction => {
+		for (const n of numbers) {
+			const fact = { stream: "FACTS", subject: "fact.counted", payload: { n }, aggregate: "a" };
+			await writer.outbox.add(transaction, fact);
+		}
+	});
+}
+
 await onEachDatabase("The relay of an outbox", databases => {
 	const create = () => outboxDatabase(databases);
 
 	it("looks at its streams before it publishes for the first time, however young the process is", async t => {
 		const stream = new FakeStream();
-		const url = await outboxDatabase(databases);
+		const url = await create();
 		const first = await startWriter(t, url, { publisher: () => stream });
 		await first.write(upTo(3));
 		await until("all marked", async () => (await first.outbox.backlog()).pending === 0);
@@ -37,12 +47,12 @@ await onEachDatabase("The relay of an outbox", databases => {
 		const stream = new FakeStream();
 		const sent = sentTo(stream);
 		const url = await create();
+		const stop = t.mock.method(Relay.prototype, "stop");
 		let stopped: Promise<void> | undefined;
 		const probe = async (point: string) => {
 			if (point !== "published") return;
 			stopped ??= writer.stop();
-			// Until the stop has come to the relay.
-			await delay(500);
+			await until("the stop has come to the relay", () => stop.mock.callCount() > 0);
 		};
 		const writer = await startWriter(t, url, { publisher: () => stream, probe });
 		await writer.write([1]);
@@ -114,8 +124,7 @@ await onEachDatabase("The relay of an outbox", databases => {
 		t.after(release);
 		const store = new OutboxStore(sequelize, work => runInTransaction(sequelize, work));
 		const first = (await store.claim("first", 1)) as number;
-		await delay(20);
-		assert.equal(await store.claim("second", 60_000), first + 1);
+		await until("the lease is over", async () => (await store.claim("second", 60_000)) === first + 1);
 		await store.release(first);
 		assert.equal(await store.claim("third", 60_000), undefined);
 	});
@@ -153,15 +162,7 @@ await onEachDatabase("The relay of an outbox", databases => {
 			if (JSON.parse(data).n === 2 && refusals-- > 0) throw new ChannelError("MESSAGE_REFUSED", "not now");
 		};
 		const writer = await startWriter(t, await create(), { publisher: () => stream, relay: { poll: 10 } });
-		await writer.transaction(async transaction => {
-			for (const n of upTo(3))
-				await writer.outbox.add(transaction, {
-					stream: "FACTS",
-					subject: "fact.counted",
-					payload: { n },
-					aggregate: "a"
-				});
-		});
+		await writeTogether(writer, upTo(3));
 		await until("all messages", () => stream.stored.length === 3);
 		assert.deepEqual(stream.numbers, [1, 2, 3]);
 	});
@@ -201,15 +202,7 @@ await onEachDatabase("The relay of an outbox", databases => {
 			return published;
 		};
 		const writer = await startWriter(t, await create(), { publisher });
-		await writer.transaction(async transaction => {
-			for (const n of upTo(6))
-				await writer.outbox.add(transaction, {
-					stream: "FACTS",
-					subject: "fact.counted",
-					payload: { n },
-					aggregate: "a"
-				});
-		});
+		await writeTogether(writer, upTo(6));
 		await until("all messages", () => stream.stored.length === 6);
 		assert.deepEqual(stream.numbers, upTo(6));
 	});

@@ -142,13 +142,14 @@ await onEachDatabase("A drive", databases => {
 
 	it("R7: a deadline rolls the saga back, without waiting for the end of a pause", async t => {
 		const timed = defineSaga({ ...saga, timeout: 300 });
-		const { begin, engine, finish } = testEngine(
+		const { begin, engine, finish, store } = testEngine(
 			await sagaDatabase(t, databases),
 			[timed],
 			{ "car.rent": fails(new Error("down")) },
 			{ backoff: { base: 1e9, cap: 300_000 } }
 		);
 		await engine.drive(await begin(timed, "g1"));
+		await until("it is due", async () => (await store.due([timed], 1)).length === 1);
 		const end = await finish("g1");
 		assert.equal(end?.status, "failed");
 		assert.deepEqual(end?.reason, { type: "SAGA_TIMEOUT", message: "Timeout after 0.3 seconds" });

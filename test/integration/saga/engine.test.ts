@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { ServiceBroker } from "moleculer";
 import { barrier, purgeBarriers } from "../../../mixins/saga/barrier.ts";
-import { defineSaga, type Step } from "../../../mixins/saga/definition.ts";
+import type { Step } from "../../../mixins/saga/definition.ts";
 import { sagaFailure } from "../../../mixins/saga/errors.ts";
 import { quiet } from "../../support/app.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { fails, rowsOf, trip as saga, sagaDatabase, testEngine } from "../../support/sagas.ts";
-import { until } from "../../support/until.ts";
 
 await onEachDatabase("A saga's engine", databases => {
 	const error = { type: "X", message: "down" };
@@ -45,18 +44,6 @@ await onEachDatabase("A saga's engine", databases => {
 		assert.equal(facts.filter(({ kind }) => kind === "attention").length, 1);
 		const events = await rowsOf(database, "saga_event");
 		assert.equal(events.filter(({ kind }) => kind === "needsAttention").length, 1);
-	});
-
-	it("a deadline makes a saga due, whatever pause it is in", async t => {
-		const timed = defineSaga({ ...saga, timeout: 300 });
-		const { begin, engine, store } = testEngine(
-			await sagaDatabase(t, databases),
-			[timed],
-			{ "car.rent": fails(new Error("down")) },
-			{ backoff: { base: 1e9, cap: 300_000 } }
-		);
-		await engine.drive(await begin(timed, "g1"));
-		await until("it is due", async () => (await store.due([timed], 1)).length === 1);
 	});
 
 	it("rows of a barrier are forgotten one by one: a young one of an old saga stays", async t => {
