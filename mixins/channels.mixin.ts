@@ -16,6 +16,7 @@ import {
 	type StoredMessage,
 	type StreamDefinition,
 	type StreamState,
+	settled,
 	type Transport
 } from "./channels/transport.ts";
 
@@ -116,6 +117,14 @@ export class Channels {
 	assertTakes(stream: string, subject: string): void {
 		if (!this.#defined(stream).subjects.some(pattern => fits(pattern, subject)))
 			throw new Error(`Stream ${stream} does not take the subject ${subject}`);
+	}
+
+	/** Whether a consumer gets what is published to a subject of a stream. */
+	reaches(consumer: string, { stream, subject }: Pick<StoredMessage, "stream" | "subject">): boolean {
+		const { streams, consumers } = this.#options;
+		const defined = consumers.find(({ name }) => name === consumer);
+		const taken = streams.find(({ name }) => name === stream)?.subjects.some(pattern => fits(pattern, subject));
+		return taken === true && defined?.stream === stream && fits(settled(defined).subject, subject);
 	}
 
 	/**

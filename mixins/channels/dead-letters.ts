@@ -1,5 +1,6 @@
 import {
 	ChannelError,
+	type ChannelErrorType,
 	type Delivery,
 	type Headers,
 	type OutgoingMessage,
@@ -27,6 +28,9 @@ export const REPLAY_FOR = "x-replay-for";
 
 /** A header is one line; the whole of them must leave room for the message. */
 const LONGEST_TEXT = 4_000;
+
+/** Why a dead letter is left out where all are replayed. */
+const LEFT_OUT: readonly ChannelErrorType[] = ["DEAD_LETTER_NOT_FOUND", "DEAD_LETTER_UNDELIVERABLE"];
 
 /** A message that a consumer has given up. */
 export interface DeadLetter {
@@ -60,6 +64,7 @@ interface Streams {
 	transport: Pick<Transport, "next" | "remove" | "streamState">;
 	declare(stream: string): Promise<unknown>;
 	publish(message: OutgoingMessage): Promise<Published>;
+	reaches(consumer: string, message: Pick<StoredMessage, "stream" | "subject">): boolean;
 }
 
 /** Keeps what consumers give up in a stream, until somebody replays or discards it. */
@@ -80,7 +85,7 @@ export class DeadLetters {
 	}
 
 	/** Stores a message with all its headers and the error. Resolves when it is stored: only then it may be acknowledged. */
-	async bury(delivery: Delivery, consumer: string, error: unknown): Promise<void> {
+	async bury(delivery: StoredMessage & Pick<Delivery, "attempts">, consumer: string, error: unknown): Promise<void> {
 		const { stream, seq, subject, headers, data, attempts, time } = delivery;
 		const { name, code, message, stack } = described(error);
 		await this.#streams.publish({
@@ -131,11 +136,13 @@ export class DeadLetters {
 	 * Sends a dead letter to its consumer again. It travels under a new message id, since the stream would swallow the
 	 * old one, and with the old event id, by which an inbox knows what it has done already. Of several who replay it at the same
 	 * time, the stream takes one.
-	 * @throws ChannelError DEAD_LETTER_NOT_FOUND
+	 * @throws ChannelError DEAD_LETTER_NOT_FOUND, DEAD_LETTER_UNDELIVERABLE
 	 */
 	async replay(id: number): Promise<DeadLetter> {
 		const letter = await this.get(id);
 		const { stream, subject, headers, data, consumer } = letter;
+		if (!this.#streams.reaches(consumer, letter))
+			throw new ChannelError("DEAD_LETTER_UNDELIVERABLE", `No consumer ${consumer} reads ${subject} in ${stream}`);
 		await this.#streams.publish({
 			...{ stream, subject, data },
 			id: `replay:${id}:${letter.buried_at}`,
@@ -147,8 +154,8 @@ export class DeadLetters {
 
 	/**
 	 * Replays all dead letters that were there at the beginning, the oldest first, but for those that somebody else replays or
-	 * discards meanwhile.
-	 * @returns their numbers
+	 * discards meanwhile, and those that nobody would get, which stay.
+	 * @returns the numbers of those that were replayed
 	 */
 	async replayAll(consumer?: string): Promise<number[]> {
 		await this.#streams.declare(this.stream);
@@ -160,7 +167,7 @@ export class DeadLetters {
 				try {
 					replayed.push((await this.replay(id)).id);
 				} catch (error) {
-					if (!isGone(error)) throw error;
+					if (!(error instanceof ChannelError) || !LEFT_OUT.includes(error.type)) throw error;
 				}
 			const last = letters.at(-1);
 			if (!last) return replayed;
@@ -174,10 +181,6 @@ export class DeadLetters {
 		await this.#streams.transport.remove(this.stream, id);
 		return letter;
 	}
-}
-
-function isGone(error: unknown): boolean {
-	return error instanceof ChannelError && error.type === "DEAD_LETTER_NOT_FOUND";
 }
 
 function described(error: unknown) {

@@ -144,7 +144,14 @@ export type ChannelErrorType =
 	| "CHANNELS_UNAVAILABLE"
 	| "CHANNELS_STOPPING"
 	| "STREAM_NOT_FOUND"
-	| "DEAD_LETTER_NOT_FOUND";
+	| "DEAD_LETTER_NOT_FOUND"
+	/** Its stream or its consumer is not defined any more: replayed, it would be lost. */
+	| "DEAD_LETTER_UNDELIVERABLE";
+
+const CODES: Partial<Record<ChannelErrorType, number>> = {
+	DEAD_LETTER_NOT_FOUND: 404,
+	DEAD_LETTER_UNDELIVERABLE: 409
+};
 
 /**
  * The most bytes of a message. NATS takes 1 MB by default, headers included; the rest is for those, and for what a dead letter
@@ -161,7 +168,7 @@ export class ChannelError extends Error {
 		super(message, options);
 		this.name = "ChannelError";
 		this.type = type;
-		this.code = type === "DEAD_LETTER_NOT_FOUND" ? 404 : 503;
+		this.code = CODES[type] ?? 503;
 	}
 }
 

@@ -47,6 +47,7 @@ export type WholeLetter = Letter & { error_stack: string; headers: Readonly<Reco
 
 export const letterError = errorTable({
 	LETTER_NOT_FOUND: [404, "Dead letter not found"],
+	LETTER_UNDELIVERABLE: [409, "The letter's stream or consumer is not there any more"],
 	LETTER_ADMIN_ONLY: [403, "Not allowed"]
 });
 
@@ -55,7 +56,7 @@ declare module "../../lib/call.ts" {
 		/** Dead letters, the oldest first. All of these are for admins only. */
 		"letter.list": { params: ListLetters; result: LetterPage };
 		"letter.show": { params: LetterById; result: WholeLetter };
-		/** Sends a letter to its consumer again. */
+		/** Sends a letter to its consumer again. LETTER_UNDELIVERABLE where that is not there any more. */
 		"letter.replay": { params: LetterById; result: Replayed };
 		"letter.replayAll": { params: ReplayLetters; result: Replayed };
 		"letter.discard": { params: LetterById; result: null };

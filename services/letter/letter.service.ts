@@ -14,7 +14,7 @@ import { letterError } from "./letter.contract.ts";
 import { present, presentWhole } from "./letter.domain.ts";
 
 interface LetterMethods extends DbMethods, EventsMethods {
-	/** Runs something on the dead letters for an admin. @throws LETTER_ADMIN_ONLY, LETTER_NOT_FOUND */
+	/** Runs something on the dead letters for an admin. @throws LETTER_ADMIN_ONLY, LETTER_NOT_FOUND, LETTER_UNDELIVERABLE */
 	onLetters<T>(
 		ctx: Context<unknown, Meta>,
 		work: (letters: EventsMethods["channels"]["deadLetters"]) => Promise<T>
@@ -93,6 +93,7 @@ const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 				return await work(this.channels.deadLetters);
 			} catch (error) {
 				if (hasType(error, "DEAD_LETTER_NOT_FOUND")) throw letterError("LETTER_NOT_FOUND");
+				if (hasType(error, "DEAD_LETTER_UNDELIVERABLE")) throw letterError("LETTER_UNDELIVERABLE");
 				throw error;
 			}
 		}

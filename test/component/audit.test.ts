@@ -171,13 +171,25 @@ describe("The audit log", () => {
 			const replayed = await client.send("POST", "/v1/admin/letter/replay", { token: admin.token, json: {} });
 			assert.equal(assertSuccess<{ letter_ids: number[] }>(replayed).letter_ids.length, 1);
 			await until("it is back again", async () => (await list()).length === 1);
+			const gone = {
+				stream: "AUDIT",
+				subject: "audit.recorded",
+				seq: 1,
+				time: 0,
+				attempts: 1,
+				headers: {},
+				data: "{}"
+			};
+			await channels.deadLetters.bury(gone, "retired", new Error("broken"));
+			const retired = `/v1/admin/letter/${(await list()).at(-1)?.letter_id}/replay`;
+			assertFailure(await client.send("POST", retired, { token: admin.token }), "stale");
 			for (const { letter_id } of await list())
 				await client.send("DELETE", `/v1/admin/letter/${letter_id}`, { token: admin.token });
 
-			const entries = await entriesOf(client, admin.token, `&object_type=letter&user_id=${admin.user_id}`, 4);
+			const entries = await entriesOf(client, admin.token, `&object_type=letter&user_id=${admin.user_id}`, 6);
 			assert.deepEqual(
 				entries.map(({ action }) => action),
-				["letter.discard", "letter.replayAll", "letter.replay", "letter.discard"]
+				["letter.discard", "letter.discard", "letter.replay", "letter.replayAll", "letter.replay", "letter.discard"]
 			);
 		});
 	});

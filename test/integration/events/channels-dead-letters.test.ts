@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { MAX_DATA_BYTES } from "../../../mixins/channels/transport.ts";
-import { consumer, fact, onEachStreamPlace, run } from "../../support/channels.ts";
+import { type ConsumerDefinition, MAX_DATA_BYTES, type OutgoingMessage } from "../../../mixins/channels/transport.ts";
+import { consumer, fact, onEachStreamPlace, run, streams } from "../../support/channels.ts";
 import { until } from "../../support/until.ts";
 
 await onEachStreamPlace("Dead letters of channels", place => {
@@ -149,6 +149,32 @@ await onEachStreamPlace("Dead letters of channels", place => {
 		await until("all are handled", settled);
 		assert.deepEqual(seen.toSorted(), messages.map(({ id }) => id).toSorted());
 		assert.deepEqual(await channels.deadLetters.list(), []);
+	});
+
+	it("C5: a dead letter that nobody would get any more is not replayed, and does not hold up the others", async t => {
+		const url = await place.create();
+		const tables = { streams: [...streams, { name: "OLD", subjects: ["old.>"], maxAge: 3600 }] };
+		const handler = () => Promise.reject(new Error("broken"));
+		const before: [Partial<ConsumerDefinition>, Partial<OutgoingMessage>][] = [
+			[{}, {}],
+			[{}, { subject: "fact.measured" }],
+			[{ stream: "OLD" }, { stream: "OLD", subject: "old.counted" }],
+			[{ name: "retired", subject: "fact.retired" }, { subject: "fact.retired" }]
+		];
+		for (const [i, [changes, message]] of before.entries()) {
+			const definition = consumer({ ...changes, maxAttempts: 1 });
+			const { channels, stop } = await run(t, url, { ...tables, definition, handler });
+			await channels.publish(fact(i, message));
+			await until("its dead letter", async () => (await channels.deadLetters.list()).length === i + 1);
+			await stop();
+		}
+
+		const { channels } = await run(t, url, { definition: consumer({ subject: "fact.counted" }) });
+		const [good, ...others] = await channels.deadLetters.list();
+		for (const { id } of others)
+			await assert.rejects(channels.deadLetters.replay(id), { type: "DEAD_LETTER_UNDELIVERABLE", code: 409 });
+		assert.deepEqual(await channels.deadLetters.replayAll(), [good?.id]);
+		assert.deepEqual(await channels.deadLetters.list(), others);
 	});
 
 	it("C5: a discarded dead letter is gone", async t => {
