@@ -5,6 +5,7 @@ import { env } from "../../lib/env.ts";
 import { type Identity, identityError } from "../../lib/identity.ts";
 import { signingKeys } from "../../lib/signing-keys.ts";
 import { type AccessTokens, accessTokens } from "../../lib/tokens.ts";
+import { MOST_REVOKED } from "../user/user.contract.ts";
 import { RevokedSessions, tokenOf } from "./authenticate.ts";
 import type { GatewayRequest, GatewayVars, RoutedAlias } from "./gateway.ts";
 
@@ -94,7 +95,13 @@ function letIn<Who extends Identity | null>(req: GatewayRequest, identity: Who):
 
 async function learn(service: Service): Promise<void> {
 	const { revoked } = sessionsOf(service);
-	revoked.add(await call(service.broker, "user.revokedSessions", { seconds: env().ACCESS_TOKEN_SECONDS }));
+	const seconds = env().ACCESS_TOKEN_SECONDS;
+	for (let after: string | undefined; ; ) {
+		const ids = await call(service.broker, "user.revokedSessions", { seconds, ...(after && { after }) });
+		revoked.add(ids);
+		if (ids.length < MOST_REVOKED) break;
+		after = ids.at(-1);
+	}
 	revoked.complete = true;
 }
 

@@ -33,7 +33,13 @@ export const setRole = {
 	user_id: id,
 	role: { type: "enum", values: ["user", "admin"] }
 } as const;
-export const revokedSince = { $$strict: true, seconds: { type: "number", integer: true, min: 1 } } as const;
+/** How many ids `user.revokedSessions` answers: 250 KB, and NATS takes 1 MB. */
+export const MOST_REVOKED = 10_000;
+export const revokedSince = {
+	$$strict: true,
+	seconds: { type: "number", integer: true, min: 1 },
+	after: text({ minChars: 1, maxChars: 64, optional: true })
+} as const;
 
 export const userResult = {
 	user_id: id,
@@ -106,7 +112,10 @@ declare module "../../lib/call.ts" {
 			result: { id: number; username: string; avatar: string }[];
 		};
 		"user.mget": { params: ManyUsers; result: User[] };
-		/** Sessions that were revoked within the last `seconds`: what an api node must refuse although a token is valid. */
+		/**
+		 * Sessions that were revoked within the last `seconds`: what an api node must refuse although a token is valid. In the
+		 * order of their ids, `MOST_REVOKED` at most: there are more `after` the last of so many.
+		 */
 		"user.revokedSessions": { params: RevokedSince; result: string[] };
 		/** Resolves when the service can reach its database. */
 		"user.ready": { params: undefined; result: true };

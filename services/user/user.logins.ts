@@ -92,7 +92,9 @@ export const Logins = userPart<LoginMethods>({
 			visibility: "public",
 			params: contract.revokedSince,
 			async handler(ctx: Context<contract.RevokedSince>): Promise<string[]> {
-				return this.sessions.revokedSince(new Date(Date.now() - ctx.params.seconds * 1000));
+				const { seconds, after = "" } = ctx.params;
+				const since = new Date(Date.now() - seconds * 1000);
+				return this.sessions.revokedSince(since, { after, limit: contract.MOST_REVOKED });
 			}
 		}
 	},

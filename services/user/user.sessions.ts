@@ -65,9 +65,11 @@ export function sessionStore(sessions: SessionTable) {
 			return ended;
 		},
 
-		async revokedSince(since: Date): Promise<string[]> {
-			const where = { revoked_at: { [Op.gte]: since } };
-			return (await sessions.findAll({ attributes: ["id"], where, raw: true })).map(row => row.id);
+		/** In the order of their ids. */
+		async revokedSince(since: Date, { after, limit }: { after: string; limit: number }): Promise<string[]> {
+			const where = { revoked_at: { [Op.gte]: since }, id: { [Op.gt]: after } };
+			const rows = await sessions.findAll({ attributes: ["id"], where, order: ["id"], limit, raw: true });
+			return rows.map(({ id }) => id);
 		},
 
 		/** Forgets the sessions of a user that ended before `before`. */
