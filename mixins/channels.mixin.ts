@@ -1,6 +1,7 @@
 import type { Context, Service, ServiceSchema } from "moleculer";
 import type { ConnectionOptions } from "nats";
 import { apart } from "./channels/apart.ts";
+import { assertServable } from "./channels/check.ts";
 import { DeadLetters } from "./channels/dead-letters.ts";
 import { acquireTransport, type SharedTransport } from "./channels/hub.ts";
 import { registerMetrics } from "./channels/metrics.ts";
@@ -76,6 +77,8 @@ export interface ChannelsMethods {
 	channels: Channels;
 }
 
+const DEAD_LETTERS = { stream: "DEAD", prefix: "dead" };
+
 type ChannelsService = Service & ChannelsMethods;
 
 /** The streams of the platform, as one process sees them. */
@@ -88,7 +91,7 @@ export class Channels {
 	#stopping = false;
 
 	constructor(options: ChannelsOptions, log: Service["logger"]) {
-		const { stream, prefix } = options.deadLetters ?? { stream: "DEAD", prefix: "dead" };
+		const { stream, prefix } = options.deadLetters ?? DEAD_LETTERS;
 		this.#options = options;
 		this.#shared = acquireTransport(options.url(), log, options.nats);
 		const mesh = options.mesh?.() ?? "";
@@ -180,7 +183,7 @@ type Hook = (this: Service) => unknown;
  * beginning of its `stopped`. See mixins/channels/README.md.
  */
 export function ChannelsMixin(options: ChannelsOptions): Partial<ServiceSchema> {
-	const { consumers: definitions, patience = 10_000, probe } = options;
+	const { consumers: definitions, deadLetters = DEAD_LETTERS, patience = 10_000, probe } = options;
 	const serving = new WeakMap<Service, ServedConsumer[]>();
 
 	const schema: Partial<ServiceSchema> & { merged(merged: Merged): void } = {
@@ -188,6 +191,7 @@ export function ChannelsMixin(options: ChannelsOptions): Partial<ServiceSchema> 
 			const handlers = Object.entries(merged.channels ?? {}).map(([name, handler]) => {
 				const definition = definitions.find(consumer => consumer.name === name);
 				if (!definition) throw new Error(`Service '${merged.name}' handles '${name}', which is no consumer`);
+				assertServable(definition, options.streams, deadLetters);
 				return { definition, handler, ...(probe && { probe }) };
 			});
 

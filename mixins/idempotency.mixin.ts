@@ -1,7 +1,7 @@
 import { type Context, Errors, type Service, type ServiceSchema } from "moleculer";
 import type { Sequelize, Transaction } from "sequelize";
 import { pruneAll } from "./db/prune.ts";
-import { fingerprintOf, type KeyOf, keyHash } from "./idempotency/key.ts";
+import { fingerprintOf, type KeyOf, keyHash, ownerOf } from "./idempotency/key.ts";
 import { IdempotencyKeys } from "./idempotency/store.ts";
 
 export type { KeyOf } from "./idempotency/key.ts";
@@ -73,7 +73,7 @@ export function IdempotencyMixin({
 				if (!given) return { result: await work(), repeated: false };
 
 				const store = storeOf(this);
-				const key = { owner: given.owner, key_hash: keyHash(given.key) };
+				const key = { owner: ownerOf(given.owner), key_hash: keyHash(given.key) };
 				const fingerprint = fingerprintOf(ctx);
 				if (await store.take(key, fingerprint, transaction)) {
 					const result = await work();

@@ -47,7 +47,6 @@ interface OutboxService extends Service, OutboxMethods {
 	transaction: RunTransaction;
 }
 
-const RELAY: RelaySettings = { lease: 10_000, poll: 200, batch: 200, load: 800, gather: 25, pause: 500, watch: 5_000 };
 const RETENTION_MS = 7 * 24 * 3_600_000;
 const MEASURE_MS = 5_000;
 const PENDING = "outbox.pending";
@@ -78,7 +77,7 @@ export class Outbox {
 				(await recordedStreams(service.db)).filter(({ stream }) => this.#publisher.streams?.includes(stream) ?? true),
 			publisher: this.#publisher,
 			source: service.name,
-			settings: { ...RELAY, ...relay },
+			settings: settled(relay),
 			log: service.logger,
 			...(probe && { probe })
 		});
@@ -200,4 +199,17 @@ export function OutboxMixin(options: OutboxOptions): Partial<ServiceSchema> {
 			await (this as Partial<OutboxMethods>).outbox?.stop();
 		}
 	};
+}
+
+/** Settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
+function settled({
+	lease = 10_000,
+	poll = 200,
+	batch = 200,
+	load = 800,
+	gather = 25,
+	pause = 500,
+	watch = 5_000
+}: Partial<RelaySettings> = {}): RelaySettings {
+	return { lease, poll, batch, load, gather, pause, watch };
 }

@@ -28,8 +28,8 @@ export function resilience({
 	breaker: rules
 }: ResilienceOptions): Pick<BrokerOptions, "circuitBreaker"> & { middleware: Middleware } {
 	const byName = new Map(Object.entries(policies));
-	let broker: ServiceBroker;
-	const count = (metric: string, action: string) => broker.metrics.increment(metric, { action });
+	let broker: ServiceBroker | undefined;
+	const count = (metric: string, action: string) => broker?.metrics.increment(metric, { action });
 	const caller = new Caller(retry, {
 		retried: action => count(RETRIES, action),
 		overBudget: action => count(OVER_BUDGET, action)
@@ -41,6 +41,8 @@ export function resilience({
 			name: "Resilience",
 
 			created(created) {
+				// Two brokers with one of it would share its metrics and its budget of retries.
+				if (broker) throw new Error("resilience() serves one broker: make another one for each");
 				broker = created;
 				registerMetrics(broker);
 			},

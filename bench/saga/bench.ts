@@ -52,7 +52,7 @@ for (const { name } of steps) {
 		}
 	});
 }
-const sagas = new Sagas({ ...owner, broker, logger: console }, [saga]);
+const sagas = new Sagas({ ...owner, broker, logger: console, fullName: "bench" }, [saga]);
 await broker.start();
 sagas.start();
 

@@ -4,7 +4,9 @@ import type { OutgoingMessage } from "./transport.ts";
 
 /** What an outbox publishes through, where the service has channels: `OutboxMixin({ publisher: throughChannels })`. */
 export function throughChannels(service: Service) {
-	const { channels } = service as Service & ChannelsMethods;
+	const { channels, name } = service as Service & Partial<ChannelsMethods>;
+	if (!channels)
+		throw new Error(`Service '${name}': the channels mixin stands after the outbox mixin in the list of mixins`);
 	return {
 		streams: channels.streams,
 		check: ({ stream, subject }: { stream: string; subject: string }) => channels.assertTakes(stream, subject),

@@ -5,7 +5,7 @@ export interface StreamDefinition {
 	subjects: readonly string[];
 	/** How long a message is kept, in seconds. */
 	maxAge: number;
-	/** How long a message id is remembered, in seconds. Default 120. */
+	/** How long a message id is remembered, in seconds. Default 120, or `maxAge` where that is less. */
 	duplicateWindow?: number;
 	/** Nobody may delete or purge its messages. JetStream cannot take this back. */
 	appendOnly?: boolean;
@@ -183,17 +183,17 @@ export function fits(pattern: string, subject: string): boolean {
 	return parts.length === tokens.length;
 }
 
-/** A consumer's settings with the defaults filled in. */
-export function settled(definition: ConsumerDefinition): Required<ConsumerDefinition> {
-	return {
-		subject: ">",
-		concurrency: 10,
-		ackWait: 10_000,
-		maxAckPending: 1000,
-		maxAttempts: 12,
-		retryDelay: 250,
-		orderBy: "aggregate",
-		together: 1,
-		...definition
-	};
+/** A consumer's settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
+export function settled({
+	subject = ">",
+	concurrency = 10,
+	ackWait = 10_000,
+	maxAckPending = 1000,
+	maxAttempts = 12,
+	retryDelay = 250,
+	orderBy = "aggregate",
+	together = 1,
+	...named
+}: ConsumerDefinition): Required<ConsumerDefinition> {
+	return { ...named, subject, concurrency, ackWait, maxAckPending, maxAttempts, retryDelay, orderBy, together };
 }

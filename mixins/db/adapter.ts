@@ -84,6 +84,18 @@ function copyOf(define: ModelAttributes): ModelAttributes {
 	);
 }
 
+const migrating = new WeakMap<Sequelize, Promise<unknown>>();
+
+/** Services of one database start at once, and the migrations of most tools must not run beside each other. */
+function inTurn<T>(sequelize: Sequelize, migrate: () => Promise<T>): Promise<T> {
+	const turn = (migrating.get(sequelize) ?? Promise.resolve()).then(migrate);
+	migrating.set(
+		sequelize,
+		turn.catch(() => {})
+	);
+	return turn;
+}
+
 /**
  * moleculer-db's adapter for Sequelize on a shared connection pool, without `sync()`, with the start that waits, and
  * with the keys checked: MySQL compares `id = '12abc'` as numbers and would find row 12.
@@ -189,7 +201,7 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 
 		const migrations = migrator(this.db);
 		if (mode === "auto") {
-			const applied = await migrations.up();
+			const applied = await inTurn(this.db, () => migrations.up());
 			if (applied.length > 0) this.#owner.logger.info(`Migrations applied to ${name}: ${applied.join(", ")}.`);
 			return;
 		}

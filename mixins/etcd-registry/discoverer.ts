@@ -45,6 +45,8 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	}
 
 	override init(registry: Registry): void {
+		// Two brokers with one of it would start, and never see each other.
+		if (this.registry) throw new Error("An EtcdDiscoverer serves one broker: make another one for each");
 		super.init(registry);
 		const { broker, options, weights } = this;
 		this.metrics = new RegistryMetrics(broker);

@@ -1,12 +1,22 @@
 import { createHash } from "node:crypto";
 import type { Context } from "moleculer";
 
-/** Finds whose call it is, at most 64 characters, and what the client calls it. */
+/** Finds whose call it is and what the client calls it. */
 export type KeyOf = (ctx: Context) => { owner: string; key: string } | undefined;
 
 /** The key as it is stored: of one length, whatever a client sends. */
 export function keyHash(key: string): string {
 	return createHash("sha256").update(key).digest("base64url");
+}
+
+const PLAIN = /^[!-}][!-~]{0,63}$/;
+
+/**
+ * An owner as it is stored: as it is where the column can hold and tell it. MySQL takes no other than ASCII characters there,
+ * and pads what it compares, so that `a` and `a ` would be one owner.
+ */
+export function ownerOf(owner: string): string {
+	return PLAIN.test(owner) ? owner : `~${keyHash(owner)}`;
 }
 
 /** What tells one request from another: action and parameters, in whatever order the fields come. */

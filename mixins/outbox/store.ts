@@ -1,4 +1,4 @@
-import { QueryTypes, type Sequelize, type Transaction } from "sequelize";
+import { QueryTypes, type Sequelize, type Transaction, UniqueConstraintError } from "sequelize";
 import { nowOf } from "../db/clock.ts";
 import { type Statements, statements } from "../db/prepared.ts";
 import { takeUpSlice } from "./republish.ts";
@@ -39,6 +39,9 @@ const PENDING = "outbox_published_at_id";
 
 /** Nodes may be configured with different leases, though not with ones that differ so much. */
 const LONGEST_LEASES = 10;
+
+const FIRST_RELAY =
+	"INSERT INTO outbox_relay (name, epoch, owner, lease_until, republish) VALUES ('relay', 0, '', 0, 0)";
 
 /** Runs a function in a transaction: READ COMMITTED on MySQL. */
 export type RunTransaction = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
@@ -89,10 +92,10 @@ export class OutboxStore {
 		return this.#transaction(async transaction => {
 			const [known] = await this.#select<{ name: string }>("SELECT name FROM outbox_relay", {}, transaction);
 			if (!known)
-				await this.#db.query(
-					"INSERT INTO outbox_relay (name, epoch, owner, lease_until, republish) VALUES ('relay', 0, '', 0, 0)",
-					{ transaction }
-				);
+				await this.#db.query(FIRST_RELAY, { transaction }).catch(error => {
+					// Relays that start together on new tables all find no row, and one of them makes it.
+					if (!(error instanceof UniqueConstraintError)) throw error;
+				});
 			const claimed = await this.#update(
 				`UPDATE outbox_relay SET epoch = epoch + 1, owner = :owner, lease_until = ${this.#now} + :lease
 				WHERE lease_until < ${this.#now} OR lease_until > ${this.#now} + :longest`,

@@ -43,9 +43,14 @@ export const metrics = {
 		labelNames: ["outcome"],
 		description: "Branches that did nothing: duplicate, null (compensation), hanging (action)"
 	},
-	"saga.unfinished": { type: "gauge", description: "Sagas under way" },
-	"saga.stuck": { type: "gauge", description: "Sagas that ask for a person" },
-	"saga.oldest.seconds": { type: "gauge", unit: "second", description: "Age of the oldest unfinished saga" },
+	"saga.unfinished": { type: "gauge", labelNames: ["service"], description: "Sagas under way" },
+	"saga.stuck": { type: "gauge", labelNames: ["service"], description: "Sagas that ask for a person" },
+	"saga.oldest.seconds": {
+		type: "gauge",
+		labelNames: ["service"],
+		unit: "second",
+		description: "Age of the oldest unfinished saga"
+	},
 	"saga.poll.lag.seconds": {
 		type: "histogram",
 		unit: "second",
@@ -106,12 +111,15 @@ export function observeLag(broker: ServiceBroker, late: number): void {
 	observe(broker, "saga.poll.lag.seconds", Math.max(0, late) / 1000);
 }
 
-/** Sets the gauges. */
-export function showStanding({ metrics: registry }: ServiceBroker, standing: Standing): void {
+/**
+ * Sets the gauges.
+ * @param service whose sagas they are: another owner in the same process would overwrite them
+ */
+export function showStanding({ metrics: registry }: ServiceBroker, service: string, standing: Standing): void {
 	if (!registry.hasMetric("saga.unfinished")) return;
-	registry.set("saga.unfinished", standing.unfinished);
-	registry.set("saga.stuck", standing.needingAttention);
-	registry.set("saga.oldest.seconds", standing.oldest / 1000);
+	registry.set("saga.unfinished", standing.unfinished, { service });
+	registry.set("saga.stuck", standing.needingAttention, { service });
+	registry.set("saga.oldest.seconds", standing.oldest / 1000, { service });
 }
 
 function observe({ metrics: registry }: ServiceBroker, name: Name, value: number, labels?: Labels): void {

@@ -12,7 +12,7 @@ export interface SagaOptions extends Partial<SagaSettings> {
 	/** Names who intervenes, for the timeline. The calling node where not given. */
 	actor?: (ctx: { meta: object; nodeID: string | null }) => string;
 	/** What an audit log keeps of an intervention: the `audit` rule of `retry`, `skip` and `fail`. */
-	audit?: NonNullable<ActionSchema["audit"]>;
+	audit?: ActionSchema extends { audit?: infer Rule extends object } ? Rule : object;
 }
 
 /** What the mixin adds to `this` of a service. */

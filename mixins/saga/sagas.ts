@@ -34,8 +34,16 @@ export const defaults: SagaSettings = {
 	...{ retention: 15 * DAY, retentionInterval: 60 * MINUTE, standingInterval: 15_000 }
 };
 
+/** Settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
+function settled(settings: Partial<SagaSettings>): SagaSettings {
+	const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+	return { ...defaults, ...Object.fromEntries(given) };
+}
+
 /** What the parts need of their service. */
 export interface SagaHost extends Database {
+	/** Tells the gauges of several owners in one process apart. */
+	fullName: string;
 	broker: ServiceBroker;
 	logger: { error(...args: unknown[]): void; warn(...args: unknown[]): void };
 }
@@ -88,7 +96,7 @@ export class Sagas {
 
 	constructor(host: SagaHost, definitions: readonly Saga[], settings: Partial<SagaSettings> = {}) {
 		this.#host = host;
-		this.#settings = { ...defaults, ...settings };
+		this.#settings = settled(settings);
 		this.#definitions = new Definitions(definitions);
 		this.store = sagaStore(host);
 		this.#operators = operatorStore(host);
@@ -131,7 +139,7 @@ export class Sagas {
 			await this.#operators.bringBack();
 			const parked = await this.#operators.park(this.#definitions.all, MINUTE);
 			if (parked > 0) this.#host.logger.warn(`${parked} due saga(s) have a definition that this node does not know.`);
-			showStanding(this.#host.broker, await this.#operators.standing());
+			showStanding(this.#host.broker, this.#host.fullName, await this.#operators.standing());
 		});
 	}
 

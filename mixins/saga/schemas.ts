@@ -2,11 +2,14 @@ import { NAME } from "./definition.ts";
 
 const STATUS = ["submitted", "aborting", "succeed", "failed"] as const;
 
-/** No control characters, and no lone surrogates: they could not be stored and read back unchanged. */
-const pattern = /^[^\p{Cc}\p{Cs}]*$/u;
+/**
+ * No control characters, and no lone surrogates: they could not be stored and read back unchanged. It counts characters as
+ * JSON Schema does; `max` would count the halves of an emoji.
+ */
+const pattern = /^[^\p{Cc}\p{Cs}]{1,500}$/u;
 const gid = { type: "string", min: 1, max: 64, pattern: NAME } as const;
 const step = { type: "string", min: 1, max: 64, pattern: NAME } as const;
-const reason = { type: "string", min: 1, max: 500, pattern } as const;
+const reason = { type: "string", min: 1, pattern } as const;
 
 /** The parameters of the mixin's actions; a gateway may want them too. */
 export const sagaParams = {

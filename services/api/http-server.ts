@@ -1,4 +1,5 @@
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 import cors from "cors";
 import helmet from "helmet";
 import { newId } from "../../lib/observability/trace-context.ts";
@@ -15,6 +16,11 @@ export interface HttpLimits {
 	requestTimeout: number;
 	/** How long an idle connection is kept: longer than a load balancer's own 60 s, so that it is the one to close. */
 	keepAliveTimeout: number;
+	/**
+	 * How long no byte goes either way while an answer is under way: a client that does not read it is cut off. Node counts
+	 * what the kernel took at first as progress, so it may take twice as long. Longer than `requestTimeout`, which answers.
+	 */
+	stallTimeout: number;
 	/** How often the two first are looked at. */
 	connectionsCheckingInterval: number;
 	/** Bytes of all headers together. */
@@ -29,6 +35,7 @@ export const HTTP_LIMITS: HttpLimits = {
 	headersTimeout: 10_000,
 	requestTimeout: 30_000,
 	keepAliveTimeout: 65_000,
+	stallTimeout: 60_000,
 	connectionsCheckingInterval: 1_000,
 	maxHeaderSize: 16_384,
 	maxRequestsPerSocket: 10_000,
@@ -70,11 +77,13 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
  * @param corsOrigins browser origins that may read answers; none: a preflight is answered like any unknown method
  */
 export function httpServer(handler: Handler, corsOrigins: readonly string[], limits: HttpLimits = HTTP_LIMITS): Server {
-	const { maxRequestsPerSocket, maxConnections, ...options } = limits;
+	const { maxRequestsPerSocket, maxConnections, stallTimeout, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
 	const headers = securityHeaders();
+	const answering = new WeakMap<Duplex, ServerResponse>();
 	const listener: RequestListener = (req, res) => {
 		res.setHeaders(headers);
+		answering.set(req.socket, res);
 		if (!req.url?.startsWith("/")) req.url = req.url?.replace(ABSOLUTE_FORM, "/");
 		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
 		if (req.headers["if-none-match"]) delete req.headers["if-none-match"];
@@ -85,8 +94,14 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
 	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);
 	server.on("checkExpectation", listener);
-	server.on("clientError", (error, socket) => answerClientError(error, socket, newId()));
-	return Object.assign(server, { maxRequestsPerSocket, maxConnections });
+	server.on("clientError", (error, socket) => {
+		const answer = () => answerClientError(error, socket, newId());
+		const last = answering.get(socket);
+		// What can not be read comes after a request that is being carried out: its answer is the first of the two.
+		if (last?.req.complete && !last.writableFinished && !last.destroyed) last.once("close", answer);
+		else answer();
+	});
+	return Object.assign(server, { maxRequestsPerSocket, maxConnections, timeout: stallTimeout });
 }
 
 function crossOrigin(

@@ -3,9 +3,10 @@ import { cursor, limit, nextCursor } from "../../lib/paging.ts";
 import { dateTime, type Infer, id, text } from "../../lib/schema.ts";
 import type {} from "../../lib/streams.ts";
 
-const word = text({ minChars: 1, maxChars: 64, optional: true });
-/** Stored in a column of ASCII, with which MySQL does not compare other text. */
-const asciiWord = text({ minChars: 1, maxChars: 64, pattern: /^[\x20-\x7e]*$/, optional: true });
+/** Without blanks at its end: MySQL ignores them where it compares, SQLite does not. */
+const word = text({ minChars: 1, maxChars: 64, pattern: /^(.*[^ ])?$/su, optional: true });
+/** Stored in a column of ASCII, with which MySQL does not compare other text. No name has a blank. */
+const asciiWord = text({ minChars: 1, maxChars: 64, pattern: /^[\x21-\x7e]*$/, optional: true });
 const outcome = { type: "enum", values: ["done", "refused", "failed"] } as const;
 const time = dateTime({ optional: true });
 

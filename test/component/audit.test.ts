@@ -64,6 +64,13 @@ describe("The audit log", () => {
 			);
 		});
 
+		it("takes no name that ends in a blank, which MySQL would not see", async () => {
+			const { client } = app();
+			const { token } = await client.newUser();
+			for (const filter of ["action=note.create%20", "object_type=note%20", "object_id=1%20"])
+				assertFailure(await client.send("GET", `/v1/audit?${filter}`, { token }), "invalid");
+		});
+
 		it("holds what the gateway refused before any action saw it, each kind once with its number", async () => {
 			const { client, broker } = app();
 			const [user, admin] = [await client.newUser(), await newAdmin(app())];

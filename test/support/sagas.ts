@@ -115,7 +115,7 @@ export async function testSagas(
 			actions: Object.fromEntries(entries.map(([action, handler]) => [action.slice(name.length + 1), handler as never]))
 		});
 	const logger = { error: () => {}, warn: () => {} };
-	const sagas = new Sagas({ ...database, broker, logger }, definitions, { ...quick, ...settings });
+	const sagas = new Sagas({ ...database, broker, logger, fullName: "trips" }, definitions, { ...quick, ...settings });
 	await broker.start();
 	sagas.start();
 	database.users.push(async () => {

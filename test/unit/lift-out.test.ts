@@ -96,6 +96,11 @@ const lifts: Record<string, Lift> = {
 		packages: ["moleculer", "sequelize"],
 		program: loading("InboxMixin", "mixins/inbox.mixin.ts", "models/event-tables.ts")
 	},
+	saga: {
+		files: ["mixins/saga/"],
+		packages: ["moleculer", "sequelize"],
+		program: loading("SagaMixin", "mixins/saga/saga.mixin.ts", "mixins/saga/migrations.ts")
+	},
 	idempotency: {
 		files: [
 			...["mixins/idempotency.mixin.ts", "mixins/idempotency/", "models/idempotency-table.ts", "models/schema.ts"],

@@ -66,7 +66,8 @@ function streamConfig({
 	name,
 	subjects,
 	maxAge,
-	duplicateWindow = 120,
+	// JetStream refuses one that is longer than messages are kept; a `maxAge` of 0 keeps them for ever.
+	duplicateWindow = Math.min(120, maxAge || 120),
 	appendOnly = false,
 	replicas = 1
 }: StreamDefinition) {
@@ -96,7 +97,8 @@ function consumerConfig(definition: ConsumerDefinition) {
 		max_ack_pending: maxAckPending,
 		// The worker decides when a message is dead: only it can store it elsewhere first.
 		max_deliver: -1,
-		...(subject !== ">" && { filter_subject: subject })
+		// Said in any case: left out, a filter that the consumer had would stay, and pass messages over.
+		filter_subject: subject === ">" ? undefined : subject
 	} satisfies Partial<ConsumerConfig>;
 }
 

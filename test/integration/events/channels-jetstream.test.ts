@@ -38,6 +38,30 @@ describe("Channels on JetStream", { skip }, () => {
 		});
 	});
 
+	it("C1: a consumer whose subject was taken away gets every message from then on", async t => {
+		const url = await place.create();
+		const first = await run(t, url, { definition: consumer({ subject: "fact.other" }), handler: async () => {} });
+		await first.stop();
+		const seen: number[] = [];
+		const { channels } = await run(t, url, {
+			definition: consumer(),
+			handler: async ctx => void seen.push(ctx.params.n)
+		});
+		const manager = await manage(t, url);
+		await until("the consumer is changed", async () => {
+			const { config } = await manager.consumers.info("FACTS", "reader");
+			return !config.filter_subject;
+		});
+		await channels.publish(fact(1));
+		await until("the message", () => seen.includes(1));
+	});
+
+	it("C1: messages may be kept for less than the time for which ids are remembered by default", async t => {
+		const url = await place.create();
+		const { channels } = await run(t, url, { streams: streams.map(stream => ({ ...stream, maxAge: 60 })) });
+		assert.equal((await channels.publish(fact(1))).seq, 1);
+	});
+
 	it("C9: a consumer that was deleted, and a stream that was deleted, are made again and messages flow", async t => {
 		const url = await place.create();
 		const seen = new Set<number>();

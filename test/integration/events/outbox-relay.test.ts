@@ -3,7 +3,7 @@ import { it } from "node:test";
 import { ChannelError } from "../../../mixins/channels/transport.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
 import { runInTransaction } from "../../../mixins/db/transaction.ts";
-import { Relay } from "../../../mixins/outbox/relay.ts";
+import { Relay, type RelaySettings } from "../../../mixins/outbox/relay.ts";
 import { OutboxStore } from "../../../mixins/outbox/store.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { FakeStream, outboxDatabase, startWriter, upTo, type Writer } from "../../support/outbox.ts";
@@ -28,6 +28,26 @@ function writeTogether(writer: Writer, numbers: readonly number[]): Promise<void
 
 await onEachDatabase("The relay of an outbox", databases => {
 	const create = () => outboxDatabase(databases);
+
+	it("relays that start together on new tables do not stumble over each other", async t => {
+		const { sequelize, release } = acquire(await create());
+		t.after(release);
+		const claim = (owner: string) =>
+			new OutboxStore(sequelize, work => runInTransaction(sequelize, work)).claim(owner, 10_000);
+		const epochs = await Promise.all(["a", "b", "c"].map(claim));
+		assert.deepEqual(
+			epochs.filter(epoch => epoch !== undefined),
+			[1]
+		);
+	});
+
+	it("a setting that is undefined has its default", async t => {
+		const stream = new FakeStream();
+		const unset = { batch: undefined, poll: undefined } as Partial<RelaySettings>;
+		const writer = await startWriter(t, await create(), { publisher: () => stream, relay: unset });
+		await writer.write(upTo(2));
+		await until("all are published", () => stream.stored.length === 2);
+	});
 
 	it("looks at its streams before it publishes for the first time, however young the process is", async t => {
 		const stream = new FakeStream();

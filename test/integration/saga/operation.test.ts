@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { Errors } from "moleculer";
+import { Errors, ServiceBroker } from "moleculer";
 import { defineSaga } from "../../../mixins/saga/definition.ts";
 import { sagaFailure } from "../../../mixins/saga/errors.ts";
+import { registerMetrics, showStanding } from "../../../mixins/saga/metrics.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 import { sagaDatabase, testSagas } from "../../support/sagas.ts";
 import { until } from "../../support/until.ts";
@@ -223,6 +224,18 @@ await onEachDatabase("Sagas in operation", databases => {
 		assert.deepEqual([status, reason?.type], ["failed", "OPERATOR"]);
 	});
 
+	it("R14: owners in one process have gauges of their own", async t => {
+		const owner = new ServiceBroker({ logger: false, metrics: true });
+		t.after(() => owner.stop());
+		await owner.start();
+		const value = (service: string) =>
+			(owner.metrics.getMetric("saga.stuck")?.get({ service } as never) as { value: number } | null)?.value;
+		registerMetrics(owner);
+		showStanding(owner, "orders", { unfinished: 1, needingAttention: 1, oldest: 5 });
+		showStanding(owner, "returns", { unfinished: 0, needingAttention: 0, oldest: 0 });
+		assert.deepEqual([value("orders"), value("returns")], [1, 0]);
+	});
+
 	it("R14: metrics count sagas and tries, and show what is stuck", async t => {
 		const broken = { "car.rent": sagaFailure("no car"), "car.return": new Error("down") };
 		const { sagas, broker } = await testSagas(await sagaDatabase(t, databases), {
@@ -232,7 +245,7 @@ await onEachDatabase("Sagas in operation", databases => {
 			broker: { metrics: true }
 		});
 		const { gid } = await sagas.run(trip, { payload: { who: "ann" }, wait: 30 });
-		const value = (name: string, labels: object = {}) =>
+		const value = (name: string, labels: object = { service: "trips" }) =>
 			(broker.metrics.getMetric(name)?.get(labels as never) as { value: number } | null)?.value;
 		await until("the gauges show it", () => value("saga.stuck") === 1);
 		assert.equal(value("saga.unfinished"), 1);
