@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { describe, it, type TestContext } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { drainable } from "../../services/api/drain.ts";
+import { until } from "../support/until.ts";
 
 /** Longer than any of these tests may take: nothing is cut off. */
 const times = { notice: 0, finish: 3_600_000 };
@@ -16,6 +18,7 @@ async function listening(t: TestContext, listener: RequestListener) {
 	await once(server, "listening");
 	t.after(() => server.closeAllConnections());
 	return {
+		server,
 		drain,
 		async connection() {
 			const accepted = once(server, "connection");
@@ -50,8 +53,43 @@ describe("A server that drains", { timeout: 30_000 }, () => {
 		const drained = drain(times);
 		await ended;
 		answer.end("done");
-		assert.match(String(await once(busy, "data")), /done/);
+		// Who is not told would keep the connection, and the server would wait until it was idle for long.
+		assert.match(String(await once(busy, "data")), /^connection: close\r$.*done/ims);
 		busy.resume();
 		await drained;
+	});
+
+	it("ends a connection after the last of its requests that were sent together", async t => {
+		const slow = Promise.withResolvers<ServerResponse>();
+		const { drain, connection } = await listening(t, (req, res) => {
+			if (req.url === "/slow") slow.resolve(res);
+			else res.end("first");
+		});
+		const socket = await connection();
+		let answers = "";
+		socket.on("data", text => {
+			answers += text;
+		});
+		socket.write(GET + GET.replace("/", "/slow"));
+		const answer = await slow.promise;
+		await until("the first is answered", () => answers.includes("first"));
+		const drained = drain(times);
+		answer.end("second");
+		await once(socket, "close");
+		await drained;
+		assert.match(answers, /first.*^connection: close\r$.*second/ims);
+	});
+
+	it("goes on as before for as long as it was told", async t => {
+		const { server, drain } = await listening(t, (_req, res) => res.end("done"));
+		const drained = drain({ ...times, notice: 20 });
+		assert.equal(server.listening, true);
+		await drained;
+		assert.equal(server.listening, false);
+	});
+
+	it("does not wait where it never listened", async () => {
+		const closed = drainable(createServer())({ notice: 1_000 }).then(() => "closed");
+		assert.equal(await Promise.race([closed, nextTurn("it waits")]), "closed");
 	});
 });
