@@ -40,12 +40,12 @@ await onEachStreamPlace("Dead letters of channels", place => {
 		const { transport } = channels;
 		const publish = transport.publish.bind(transport);
 		t.mock.method(transport, "publish", (message: Parameters<typeof publish>[0]) =>
-			message.stream === "DEAD" && ++refusals <= 3 ? Promise.reject(new Error("disk full")) : publish(message)
+			message.stream === "DEAD" && ++refusals <= 6 ? Promise.reject(new Error("disk full")) : publish(message)
 		);
 		await channels.publish(fact(1));
 		await until("a dead letter", async () => (await channels.deadLetters.list()).length === 1);
 		await until("acknowledged", async () => (await transport.consumerState(definition)).pending === 0);
-		assert.ok(refusals > 3);
+		assert.ok(refusals > 6);
 		assert.equal((await channels.deadLetters.list()).length, 1);
 	});
 

@@ -27,6 +27,25 @@ describe("A message that was delivered", () => {
 		assert.equal(back.length, 1);
 	});
 
+	it("has one dead letter of each consumer, and another one where the stream was made anew and gives its number again", async () => {
+		const ids: string[] = [];
+		const streams = {
+			transport: {},
+			declare: async () => {},
+			publish: async ({ id }: { id: string }) => void ids.push(id)
+		};
+		const letters = new DeadLetters(streams as never, "DEAD", "dead");
+		const first = deliveryOf({ headers: { "event-id": "A" } });
+		await letters.bury(first, "reader", new Error("no"));
+		await letters.bury({ ...first, attempts: 9 }, "reader", new Error("no again"));
+		assert.equal(new Set(ids).size, 1);
+		await letters.bury(first, "other", new Error("no"));
+		await letters.bury(deliveryOf({ headers: { "event-id": "B" } }), "reader", new Error("no"));
+		await letters.bury(deliveryOf({ time: 1 }), "reader", new Error("no"));
+		await letters.bury(deliveryOf({ time: 2 }), "reader", new Error("no"));
+		assert.equal(new Set(ids).size, 5);
+	});
+
 	it("an error whose text is no valid Unicode can be buried", async () => {
 		const published: unknown[] = [];
 		const streams = {

@@ -52,4 +52,23 @@ describe("The file of streams", () => {
 		store.removeBefore(STREAM, 2);
 		assert.deepEqual([store.pending(STREAM, READER), store.nextDue(STREAM, READER)], [0, undefined]);
 	});
+
+	it("keeps nothing of what could not be stored as a whole, and goes on", () => {
+		const of = (stream: string, id: string) => ({
+			message: { stream, subject: "fact", id, headers: {}, data: "{}" },
+			since: 0
+		});
+		assert.throws(() => store.append([of(STREAM, "d"), of("UNKNOWN", "e")], 2));
+		assert.deepEqual(store.consumerState(STREAM, READER), { waiting: 3, pending: 0 });
+		assert.deepEqual(store.append([of(STREAM, "d")], 2), [{ seq: 4, duplicate: false }]);
+	});
+
+	it("knows a message by its id for as long as it is told to, in its own stream", () => {
+		const message = { stream: STREAM, subject: "fact", id: "a", headers: {}, data: "{}" };
+		assert.deepEqual(store.append([{ message, since: 1 }], 2), [{ seq: 1, duplicate: true }]);
+		assert.deepEqual(store.append([{ message, since: 2 }], 2), [{ seq: 4, duplicate: false }]);
+		store.declareStream({ name: "ANOTHER", subjects: ["fact"], maxAge: 3600 }, 0);
+		const other = { message: { ...message, stream: "ANOTHER" }, since: 0 };
+		assert.deepEqual(store.append([other], 2), [{ seq: 1, duplicate: false }]);
+	});
 });
