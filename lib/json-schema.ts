@@ -1,3 +1,5 @@
+import { type Control, controlOf } from "./schema.ts";
+
 /** A rule of `fastest-validator` in object form, with the extensions of `lib/schema.ts`. */
 interface Rule {
 	readonly type?: string;
@@ -15,7 +17,16 @@ interface Rule {
 	readonly maxChars?: number;
 	readonly maxBytes?: number;
 	readonly pattern?: RegExp;
+	readonly custom?: unknown;
+	readonly control?: Control;
 }
+
+/** What `control` refuses, and halves of characters, as a pattern. */
+const CHARACTERS: Readonly<Record<Control, string>> = {
+	refuse: "^[^\\p{Cc}\\p{Cs}]*$",
+	lines: "^(?:[^\\p{Cc}\\p{Cs}]|[\\t\\n\\r])*$",
+	accept: "^\\P{Cs}*$"
+};
 
 type JsonSchema = Record<string, unknown>;
 
@@ -48,13 +59,14 @@ function ofType(rule: Rule): JsonSchema {
 		case "object":
 			return jsonSchema(rule.props ?? {});
 		case "string": {
+			const control = controlOf(rule);
 			const bytes = rule.maxBytes === undefined ? undefined : `At most ${rule.maxBytes} bytes in UTF-8.`;
 			return {
 				type: "string",
 				format: rule.format,
 				minLength: rule.minChars ?? rule.min,
 				maxLength: rule.maxChars ?? rule.maxBytes ?? rule.max,
-				pattern: rule.pattern?.source,
+				pattern: rule.pattern?.source ?? (control && CHARACTERS[control]),
 				description: rule.description ?? bytes
 			};
 		}

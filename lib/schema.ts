@@ -3,14 +3,17 @@
  * TypeScript type from it, moleculer validates with it, and `lib/json-schema.ts` turns it into OpenAPI.
  */
 
+/** Which control characters are refused. */
+export type Control = "refuse" | "lines" | "accept";
+
 interface TextRule {
 	/** Length in Unicode code points, as JSON Schema counts it. */
 	readonly minChars?: number;
 	readonly maxChars?: number;
 	/** Length in UTF-8 bytes: what a TEXT column holds. */
 	readonly maxBytes?: number;
-	/** Which control characters are refused: all, all but tab and line breaks, or none. */
-	readonly control?: "refuse" | "lines" | "accept";
+	/** Which control characters are refused: all (default), all but tab and line breaks, or none. */
+	readonly control?: Control;
 }
 
 interface TextOptions extends TextRule {
@@ -51,6 +54,17 @@ function checkText(value: unknown, errors: RuleError[], rule: TextOptions): unkn
 	if (control === "refuse" && CONTROL.test(value)) errors.push({ type: "stringControl" });
 	if (control === "lines" && CONTROL_BUT_LINES.test(value)) errors.push({ type: "stringControl" });
 	return value;
+}
+
+/** Which control characters a rule refuses; undefined for rules that `text` has not made. */
+export function controlOf({
+	custom,
+	control = "refuse"
+}: {
+	custom?: unknown;
+	control?: Control;
+}): Control | undefined {
+	return custom === checkText ? control : undefined;
 }
 
 const nullMessage = { null: "The '{field}' field must not be null." } as const;

@@ -1,7 +1,7 @@
-import type { RequestListener, Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import type { RequestListener, Server } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServiceBroker } from "moleculer";
+import { connectionsOf } from "./connections.ts";
 
 /** How long requests under way may take when the server closes, in milliseconds. */
 const FINISH_MS = 10_000;
@@ -30,19 +30,7 @@ export function untilDraining(broker: ServiceBroker, listener: RequestListener):
  * @returns closes it: the server goes on as before for a while, then takes no more connections and finishes what is under way
  */
 export function drainable(server: Server): (times: DrainTimes) => Promise<void> {
-	// Connections with what is being answered on them. A set of answers would be emptied and filled all the time, and V8
-	// lets whatever was in such a set outlive its minor collections: see mixins/etcd-registry/pending-requests.ts.
-	const connections = new Map<Socket, ServerResponse | undefined>();
-	server.on("connection", socket => {
-		connections.set(socket, undefined);
-		socket.once("close", () => connections.delete(socket));
-	});
-	server.on("request", ({ socket }, res) => {
-		connections.set(socket, res);
-		res.once("close", () => {
-			if (connections.get(socket) === res) connections.set(socket, undefined);
-		});
-	});
+	const connections = connectionsOf(server);
 	return async ({ notice, finish = FINISH_MS }) => {
 		if (!server.listening) return;
 		// A connection that becomes idle after the server was closed would be kept.

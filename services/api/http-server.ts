@@ -1,11 +1,12 @@
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
+import type { Socket } from "node:net";
 import cors from "cors";
 import helmet from "helmet";
 import { newId } from "../../lib/observability/trace-context.ts";
 import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { answerClientError } from "./client-error.ts";
+import { connectionsOf } from "./connections.ts";
 import { failure } from "./envelope.ts";
 
 /** What one client may hold of the server, and for how long. Times are in milliseconds. */
@@ -60,7 +61,7 @@ function securityHeaders(): Map<string, string> {
 }
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
-const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key"];
+const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "traceparent"];
 const ANSWER_HEADERS = [
 	...["Location", "Retry-After", "X-Request-ID"],
 	...["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
@@ -80,10 +81,8 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	const { maxRequestsPerSocket, maxConnections, stallTimeout, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
 	const headers = securityHeaders();
-	const answering = new WeakMap<Duplex, ServerResponse>();
 	const listener: RequestListener = (req, res) => {
 		res.setHeaders(headers);
-		answering.set(req.socket, res);
 		if (!req.url?.startsWith("/")) req.url = req.url?.replace(ABSOLUTE_FORM, "/");
 		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
 		if (req.headers["if-none-match"]) delete req.headers["if-none-match"];
@@ -94,11 +93,12 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
 	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);
 	server.on("checkExpectation", listener);
+	const connections = connectionsOf(server);
 	server.on("clientError", (error, socket) => {
 		const answer = () => answerClientError(error, socket, newId());
-		const last = answering.get(socket);
+		const last = connections.get(socket as Socket);
 		// What can not be read comes after a request that is being carried out: its answer is the first of the two.
-		if (last?.req.complete && !last.writableFinished && !last.destroyed) last.once("close", answer);
+		if (last?.req.complete) last.once("close", answer);
 		else answer();
 	});
 	return Object.assign(server, { maxRequestsPerSocket, maxConnections, timeout: stallTimeout });

@@ -6,12 +6,13 @@ const errorAnswers = {
 	401: "No valid access token, or wrong credentials",
 	403: "Not allowed",
 	404: "Not there, or not yours",
-	405: "Not a method of this path",
+	408: "The request did not come in time",
 	409: "Taken name, or stale version",
 	413: "The body is too large",
 	415: "The body is not JSON",
 	422: "A field breaks a rule; `data.errors` names each",
 	429: "Too many requests",
+	431: "The headers are too large",
 	500: "Our fault",
 	503: "No node can serve this now",
 	504: "No answer in time"
@@ -160,7 +161,10 @@ function parametersAndBody(route: RouteDefinition, passwordMinLength: number): S
 	const types = ["application/json", ...(form ? ["application/x-www-form-urlencoded"] : [])];
 	return {
 		parameters,
-		requestBody: { required: true, content: Object.fromEntries(types.map(type => [type, { schema }])) }
+		requestBody: {
+			required: schema.required.length > 0 || Boolean(anyOf),
+			content: Object.fromEntries(types.map(type => [type, { schema }]))
+		}
 	};
 }
 
@@ -174,7 +178,7 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 
 /** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
 function errorsOf({ auth, role, params, method, action, probe }: RouteDefinition): (keyof typeof errorAnswers)[] {
-	const codes = new Set<keyof typeof errorAnswers>([400, 413, 415, 422, 500, 503, 504]);
+	const codes = new Set<keyof typeof errorAnswers>([400, 408, 413, 415, 422, 431, 500, 503, 504]);
 	if (!probe) codes.add(429);
 	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
 	if (role || action === "audit.list") codes.add(403);

@@ -64,7 +64,7 @@ export const Logins = userPart<LoginMethods>({
 					const session = await this.audited(ctx, renewed, ({ user_id }) => ({ id: user_id, user_id }));
 					return await this.tokens(session.user_id, id, next);
 				} catch (error) {
-					// A token that was good once and is not the current one was stolen, or its successor was: end the session.
+					// Who names a session without its current token has one that was good before, or guesses: either was stolen, so it ends.
 					if (hasType(error, "REFRESH_REFUSED")) {
 						await this.endSession(ctx, id);
 						count(this.broker, LOGIN_FAILURES, { reason: "refresh" });

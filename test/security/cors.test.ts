@@ -28,7 +28,7 @@ describe("CORS, open for two origins", () => {
 			assert.equal(text, "");
 			assert.equal(headers["access-control-allow-origin"], origin);
 			assert.equal(headers["access-control-allow-methods"], "GET,HEAD,POST,PUT,DELETE");
-			assert.equal(headers["access-control-allow-headers"], "Authorization,Content-Type,Idempotency-Key");
+			assert.equal(headers["access-control-allow-headers"], "Authorization,Content-Type,Idempotency-Key,traceparent");
 			assert.equal(headers["access-control-max-age"], "600");
 			assert.match(String(headers.vary), /Origin/);
 			assert.match(String(headers["x-request-id"]), /^[0-9a-f]{32}$/);

@@ -4,6 +4,10 @@ import { Validators } from "moleculer";
 import { jsonSchema } from "../../lib/json-schema.ts";
 import { dateTime, id, integer, text } from "../../lib/schema.ts";
 
+interface JsonText {
+	pattern?: string;
+}
+
 /** The error types of one value under one rule, as moleculer's validator finds them. */
 function errorsOf(rule: object, value: unknown): string[] {
 	const check = new Validators.Fastest().compile({ value: rule } as never) as (
@@ -131,7 +135,7 @@ describe("jsonSchema()", () => {
 		const schema = {
 			$$strict: true,
 			name: text({ minChars: 1, maxChars: 5 }),
-			body: text({ maxBytes: 9, optional: true }),
+			body: text({ maxBytes: 9, control: "accept", optional: true }),
 			id,
 			next: { type: "string", nullable: true },
 			line: { type: "string", min: 2, max: 7, pattern: /^\P{Cc}*$/u },
@@ -142,8 +146,8 @@ describe("jsonSchema()", () => {
 			additionalProperties: false,
 			required: ["name", "id", "next", "line", "list"],
 			properties: {
-				name: { type: "string", minLength: 1, maxLength: 5 },
-				body: { type: "string", maxLength: 9, description: "At most 9 bytes in UTF-8." },
+				name: { type: "string", minLength: 1, maxLength: 5, pattern: "^[^\\p{Cc}\\p{Cs}]*$" },
+				body: { type: "string", maxLength: 9, pattern: "^\\P{Cs}*$", description: "At most 9 bytes in UTF-8." },
 				id: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
 				next: { type: ["string", "null"] },
 				line: { type: "string", minLength: 2, maxLength: 7, pattern: "^\\P{Cc}*$" },
@@ -154,6 +158,14 @@ describe("jsonSchema()", () => {
 			}
 		});
 	});
+
+	for (const control of ["refuse", "lines", "accept"] as const)
+		it(`describes the characters that a text takes which is to ${control}`, () => {
+			const rule = text({ control });
+			const pattern = new RegExp(String((jsonSchema({ rule }).properties as { rule: JsonText }).rule.pattern), "u");
+			for (const value of ["a", "ü😀", "a\tb\r\n", "a\0", "\u001b", "\u0085", "\u007f", "\ud800", "a\udc00b"])
+				assert.equal(pattern.test(value), errorsOf(rule, value).length === 0, JSON.stringify(value));
+		});
 
 	it("refuses a rule that it does not understand", () => {
 		assert.throws(() => jsonSchema({ a: { type: "date" } }), /type "date"/);
