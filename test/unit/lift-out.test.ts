@@ -7,6 +7,8 @@ import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
 
 interface Lift {
 	files: string[];
+	/** What is copied although the README leaves it to another. */
+	needs?: string[];
 	packages: string[];
 	/** Uses what was copied, and prints `done`. */
 	program: string;
@@ -68,6 +70,29 @@ void [${name}, tables];
 console.log("done");
 `;
 
+const CHANNELS = `
+import { ServiceBroker } from "moleculer";
+import { ChannelsMixin, type ChannelsMethods } from "./mixins/channels.mixin.ts";
+
+const streams = [{ name: "FACTS", subjects: ["fact.>"], maxAge: 60 }, { name: "DEAD", subjects: ["dead.>"], maxAge: 60 }];
+const consumers = [{ name: "reader", stream: "FACTS" }];
+const broker = new ServiceBroker({ logger: false });
+const handled = Promise.withResolvers<string>();
+const service = broker.createService({
+	name: "thing",
+	mixins: [ChannelsMixin({ url: () => "file:./streams.sqlite", streams, consumers })],
+	channels: { reader: async (_ctx, { data }) => handled.resolve(data) }
+});
+await broker.start();
+const { channels } = service as unknown as ChannelsMethods;
+await channels.publish({ stream: "FACTS", subject: "fact.told", id: "1", headers: {}, data: '"done"' });
+console.log(JSON.parse(await handled.promise));
+await broker.stop();
+`;
+
+/** What the outbox needs beside its own. */
+const TRANSACTIONS = ofDb("clock.ts", "prepared.ts", "prune.ts", "redact.ts", "statement.ts");
+
 const lifts: Record<string, Lift> = {
 	db: {
 		files: ["mixins/db.mixin.ts", "mixins/db/"],
@@ -82,7 +107,7 @@ const lifts: Record<string, Lift> = {
 	outbox: {
 		files: [
 			...["mixins/outbox.mixin.ts", "mixins/outbox/", "mixins/channels.mixin.ts", "mixins/channels/"],
-			...ofDb("clock.ts", "prepared.ts", "prune.ts", "redact.ts", "statement.ts"),
+			...TRANSACTIONS,
 			...["models/event-tables.ts", "models/schema.ts"]
 		],
 		packages: ["moleculer", "sequelize", "mysql2", "dataloader", "nats"],
@@ -95,6 +120,18 @@ const lifts: Record<string, Lift> = {
 		],
 		packages: ["moleculer", "sequelize"],
 		program: loading("InboxMixin", "mixins/inbox.mixin.ts", "models/event-tables.ts")
+	},
+	channels: {
+		files: ["mixins/channels.mixin.ts", "mixins/channels/"],
+		packages: ["moleculer", "dataloader", "nats"],
+		program: CHANNELS
+	},
+	audit: {
+		files: ["mixins/audit.mixin.ts", "mixins/audit/", "mixins/outbox.mixin.ts", "mixins/outbox/"],
+		needs: TRANSACTIONS,
+		packages: ["moleculer", "sequelize", "mysql2", "dataloader"],
+		program:
+			'import { AuditMixin } from "./mixins/audit.mixin.ts"; AuditMixin({ stream: "A", subject: "a" }); console.log("done");'
 	},
 	saga: {
 		files: ["mixins/saga/"],
@@ -112,9 +149,9 @@ const lifts: Record<string, Lift> = {
 };
 
 /** A project with nothing in it but what is copied and the packages. */
-function projectOf(name: string, { files, packages, program }: Lift, readme: string): string {
+function projectOf(name: string, { files, needs = [], packages, program }: Lift, readme: string): string {
 	const folder = temporaryFolder(`lift-out-${name}`);
-	for (const file of files) cpSync(file, join(folder, file), { recursive: true });
+	for (const file of [...files, ...needs]) cpSync(file, join(folder, file), { recursive: true });
 	mkdirSync(join(folder, "node_modules/@types"), { recursive: true });
 	for (const needed of [...packages, "@types/node"])
 		symlinkSync(resolve("node_modules", needed), join(folder, "node_modules", needed));
