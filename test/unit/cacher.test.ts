@@ -21,3 +21,13 @@ it("Lists in memory take a bounded part of it, however large a page is", async t
 	assert.equal(await kept(["large"]), 0);
 	assert.equal(await kept(keys.slice(-1)), 1, "a page that is too large drives no other out");
 });
+
+it("CACHE=auto is memory where nobody else has the same data, and none where others may write", () => {
+	const kindOf = (variables: Record<string, string>) => cacherOf(readEnv(variables))?.constructor.name;
+	const NATS_URL = "nats://localhost:4222";
+	assert.equal(kindOf({ CACHE: "auto" }), "MemoryCacher");
+	assert.equal(kindOf({ CACHE: "auto", NATS_URL }), undefined);
+	assert.equal(kindOf({ CACHE: "auto", DATABASE_URL: "mysql://localhost/notes" }), undefined);
+	assert.equal(kindOf({ CACHE: "memory", NATS_URL }), "MemoryCacher");
+	assert.equal(kindOf({ CACHE: "off" }), undefined);
+});
