@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type RequestListener, type ServerResponse } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { drainable } from "../../services/api/drain.ts";
@@ -78,6 +78,35 @@ describe("A server that drains", { timeout: 30_000 }, () => {
 		await once(socket, "close");
 		await drained;
 		assert.match(answers, /first.*^connection: close\r$.*second/ims);
+	});
+
+	it("cuts off what takes longer than it may", async t => {
+		const { server, drain, connection } = await listening(t, () => {});
+		const socket = await connection();
+		const asked = once(server, "request");
+		let answer = "";
+		socket.on("data", text => {
+			answer += text;
+		});
+		const ended = once(socket, "close");
+		socket.write(GET);
+		await asked;
+		await drain({ notice: 0, finish: 20 });
+		await ended;
+		assert.equal(answer, "");
+	});
+
+	it("keeps nothing of connections that have ended", async t => {
+		const { server, drain, connection } = await listening(t, (_req, res) => res.end("done"));
+		const accepted = once(server, "connection");
+		const socket = await connection();
+		const [served] = (await accepted) as [Socket];
+		const ended = once(served, "close");
+		socket.destroy();
+		await ended;
+		const destroy = t.mock.method(served, "destroy");
+		await drain(times);
+		assert.equal(destroy.mock.callCount(), 0);
 	});
 
 	it("goes on as before for as long as it was told", async t => {
