@@ -65,6 +65,13 @@ await onEachDatabase("Transactions that callers share", databases => {
 		assert.equal(begun, 4);
 	});
 
+	it("are shared by 32 at most, however many wait: all of them run again where one fails", async () => {
+		// More than four shared transactions take: so many wait that they would fill several.
+		const all = Array.from({ length: 300 }, () => service.together(async transaction => transaction));
+		const sharers = [...Map.groupBy(await Promise.all(all), transaction => transaction).values()];
+		assert.equal(Math.max(...sharers.map(({ length }) => length)), 32);
+	});
+
 	it("a statement in a transaction that has ended is refused: its connection is somebody else's", async () => {
 		let ended: Transaction | undefined;
 		await service.together(async transaction => {
