@@ -108,10 +108,12 @@ export class LocalSubscription implements Subscription {
 		return seqs.map(() => undefined);
 	}
 
-	#sleep(milliseconds: number): Promise<void> {
+	async #sleep(milliseconds: number): Promise<void> {
+		if (this.#stopping) return;
 		const { promise, resolve } = Promise.withResolvers<void>();
 		const timer = setTimeout(resolve, milliseconds);
 		this.#wake = resolve;
-		return promise.finally(() => clearTimeout(timer));
+		await promise;
+		clearTimeout(timer);
 	}
 }

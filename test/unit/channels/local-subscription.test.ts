@@ -130,6 +130,28 @@ describe("A consumer of a stream in a file", { timeout: 30_000 }, () => {
 		assert.ok(wasAtOnce);
 	});
 
+	for (const error of [undefined, new Error("disk I/O error")])
+		it(`stops at once while it is declared, ${error ? "also where that fails" : "and waits for no message"}`, async t => {
+			t.mock.timers.enable({ apis: ["setTimeout"] });
+			const { store } = stored(t, 0);
+			const { promise, resolve, reject } = Promise.withResolvers<void>();
+			const subscription = new LocalSubscription({
+				...{ store, definition: consumer(), declare: () => promise, warn() {} },
+				accept: async () => assert.fail("accepted")
+			});
+			let isStopped = false;
+			const stopped = subscription.stop().then(() => {
+				isStopped = true;
+			});
+			if (error) reject(error);
+			else resolve();
+			for (let i = 0; i < 10; i++) await nextTurn();
+			const wasAtOnce = isStopped;
+			t.mock.timers.tick(500);
+			await stopped;
+			assert.ok(wasAtOnce);
+		});
+
 	it("has stopped when its transport is closed, which waits for it", async t => {
 		const { file, store, again } = stored(t, 2);
 		const warnings: string[] = [];
