@@ -9,7 +9,7 @@ export function keyHash(key: string): string {
 	return createHash("sha256").update(key).digest("base64url");
 }
 
-const PLAIN = /^[!-}][!-~]{0,63}$/;
+const PLAIN = /^[!-}]([ -~]{0,62}[!-~])?$/;
 
 /**
  * An owner as it is stored: as it is where the column can hold and tell it. MySQL takes no other than ASCII characters there,

@@ -1,8 +1,8 @@
-import type { Server, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** The open connections of a server, with what is being answered on them: of several answers, the last one. */
-type Connections = ReadonlyMap<Socket, ServerResponse | undefined>;
+/** The open connections of a server, with the answers that are under way on each, in order. */
+type Connections = ReadonlyMap<Socket, readonly ServerResponse[]>;
 
 const known = new WeakMap<Server, Connections>();
 
@@ -14,18 +14,19 @@ export function connectionsOf(server: Server): Connections {
 }
 
 function followed(server: Server): Connections {
-	// A set of answers would be emptied and filled all the time, and V8 lets whatever was in such a set outlive its minor
-	// collections: see mixins/etcd-registry/pending-requests.ts.
-	const connections = new Map<Socket, ServerResponse | undefined>();
+	// One set of all answers would be emptied and filled all the time, and V8 lets whatever was in such a set outlive its
+	// minor collections: see mixins/etcd-registry/pending-requests.ts.
+	const connections = new Map<Socket, ServerResponse[]>();
 	server.on("connection", socket => {
-		connections.set(socket, undefined);
+		connections.set(socket, []);
 		socket.once("close", () => connections.delete(socket));
 	});
-	server.on("request", ({ socket }, res) => {
-		connections.set(socket, res);
-		res.once("close", () => {
-			if (connections.get(socket) === res) connections.set(socket, undefined);
-		});
-	});
+	const begun = ({ socket }: IncomingMessage, res: ServerResponse) => {
+		const answers = connections.get(socket);
+		answers?.push(res);
+		res.once("close", () => answers?.splice(answers.indexOf(res), 1));
+	};
+	server.on("request", begun);
+	server.on("checkExpectation", begun);
 	return connections;
 }

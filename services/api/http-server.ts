@@ -1,5 +1,6 @@
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import cors from "cors";
 import helmet from "helmet";
 import { newId } from "../../lib/observability/trace-context.ts";
@@ -81,7 +82,10 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	const { maxRequestsPerSocket, maxConnections, stallTimeout, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
 	const headers = securityHeaders();
+	const refused = new WeakSet<Duplex>();
 	const listener: RequestListener = (req, res) => {
+		// The rest of a request that came too late: it was answered, so it must not be carried out.
+		if (refused.has(req.socket)) return void req.socket.destroy();
 		res.setHeaders(headers);
 		if (!req.url?.startsWith("/")) req.url = req.url?.replace(ABSOLUTE_FORM, "/");
 		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
@@ -95,11 +99,21 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	server.on("checkExpectation", listener);
 	const connections = connectionsOf(server);
 	server.on("clientError", (error, socket) => {
-		const answer = () => answerClientError(error, socket, newId());
-		const last = connections.get(socket as Socket);
-		// What can not be read comes after a request that is being carried out: its answer is the first of the two.
-		if (last?.req.complete) last.once("close", answer);
-		else answer();
+		const refuse = () => answerClientError(error, socket, newId());
+		// Each packet that comes after one that could not be read is an error of its own.
+		if (refused.has(socket)) {
+			if (!socket.writable) socket.destroy();
+			return;
+		}
+		refused.add(socket);
+		const carriedOut = connections.get(socket as Socket)?.findLast(({ req }) => req.complete);
+		if (!carriedOut) return void refuse();
+		// Its answer comes first; what arrives meanwhile waits where it takes no memory of ours.
+		socket.pause();
+		carriedOut.once("close", () => {
+			refuse();
+			socket.resume();
+		});
 	});
 	return Object.assign(server, { maxRequestsPerSocket, maxConnections, timeout: stallTimeout });
 }

@@ -4,7 +4,7 @@ import { dateTime, type Infer, id, text } from "../../lib/schema.ts";
 import type {} from "../../lib/streams.ts";
 
 /** Without blanks at its end: MySQL ignores them where it compares, SQLite does not. */
-const word = text({ minChars: 1, maxChars: 64, pattern: /^(.*[^ ])?$/su, optional: true });
+const word = text({ minChars: 1, maxChars: 64, pattern: /^([^\p{Cc}\p{Cs}]*[^\p{Cc}\p{Cs} ])?$/u, optional: true });
 /** Stored in a column of ASCII, with which MySQL does not compare other text. No name has a blank. */
 const asciiWord = text({ minChars: 1, maxChars: 64, pattern: /^[\x21-\x7e]*$/, optional: true });
 const outcome = { type: "enum", values: ["done", "refused", "failed"] } as const;
