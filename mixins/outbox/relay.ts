@@ -159,13 +159,11 @@ export class Relay {
 
 	async #publish(rows: OutboxRow[]): Promise<void> {
 		const { publisher, source, settings, log } = this.#options;
-		// A relay that was frozen after its read must not send what another one has sent meanwhile.
-		if (performance.now() - this.#renewed > settings.lease) return;
-
 		for (const stream of new Set(rows.map(row => row.stream)))
 			if (!this.#streams.get(stream)?.created) await this.#look(stream);
 		const known = new Map([...this.#streams].map(([name, { lastSeq }]) => [name, lastSeq]));
 		const interrupted = () => this.#interrupted;
+		// A relay that was frozen after its read must not send what another one has sent meanwhile.
 		const isLate = () => performance.now() - this.#renewed > settings.lease / 2;
 		const result = await publishBatch({ publisher, source, known, rows, interrupted, isLate });
 		for (const stream of new Set(result.backwards)) await this.#alarm(stream);
