@@ -23,6 +23,8 @@ export interface HttpLimits {
 	 * what the kernel took at first as progress, so it may take twice as long. Longer than `requestTimeout`, which answers.
 	 */
 	stallTimeout: number;
+	/** How long a client whose request can not be read may take to read why, and what it was answered before. */
+	farewellTimeout: number;
 	/** How often the two first are looked at. */
 	connectionsCheckingInterval: number;
 	/** Bytes of all headers together. */
@@ -38,6 +40,7 @@ export const HTTP_LIMITS: HttpLimits = {
 	requestTimeout: 30_000,
 	keepAliveTimeout: 65_000,
 	stallTimeout: 60_000,
+	farewellTimeout: 2_000,
 	connectionsCheckingInterval: 1_000,
 	maxHeaderSize: 16_384,
 	maxRequestsPerSocket: 10_000,
@@ -79,13 +82,11 @@ type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
  * @param corsOrigins browser origins that may read answers; none: a preflight is answered like any unknown method
  */
 export function httpServer(handler: Handler, corsOrigins: readonly string[], limits: HttpLimits = HTTP_LIMITS): Server {
-	const { maxRequestsPerSocket, maxConnections, stallTimeout, ...options } = limits;
+	const { maxRequestsPerSocket, maxConnections, stallTimeout, farewellTimeout, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
 	const headers = securityHeaders();
 	const refused = new WeakSet<Duplex>();
 	const listener: RequestListener = (req, res) => {
-		// The rest of a request that came too late: it was answered, so it must not be carried out.
-		if (refused.has(req.socket)) return void req.socket.destroy();
 		res.setHeaders(headers);
 		if (!req.url?.startsWith("/")) req.url = req.url?.replace(ABSOLUTE_FORM, "/");
 		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
@@ -99,23 +100,31 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 	server.on("checkExpectation", listener);
 	const connections = connectionsOf(server);
 	server.on("clientError", (error, socket) => {
-		const refuse = () => answerClientError(error, socket, newId());
-		// Each packet that comes after one that could not be read is an error of its own.
-		if (refused.has(socket)) {
-			if (!socket.writable) socket.destroy();
-			return;
-		}
+		if (refused.has(socket)) return;
 		refused.add(socket);
-		const carriedOut = connections.get(socket as Socket)?.findLast(({ req }) => req.complete);
-		if (!carriedOut) return void refuse();
-		// Its answer comes first; what arrives meanwhile waits where it takes no memory of ours.
-		socket.pause();
-		carriedOut.once("close", () => {
-			refuse();
-			socket.resume();
-		});
+		silence(socket);
+		const answers = connections.get(socket as Socket) ?? [];
+		const refuse = () => {
+			// A client would take a refusal in the midst of an answer for the answer's rest.
+			if (answers.some(res => res.headersSent && !res.writableEnded)) return void socket.destroy();
+			answerClientError(error, socket, newId());
+			// Closed at once, with something unread, a connection is reset, and what was sent is lost.
+			setTimeout(() => socket.destroy(), farewellTimeout).unref();
+		};
+		// The answers to requests that are carried out come first.
+		const carriedOut = answers.findLast(({ req }) => req.complete);
+		if (carriedOut) carriedOut.once("close", refuse);
+		else refuse();
 	});
 	return Object.assign(server, { maxRequestsPerSocket, maxConnections, timeout: stallTimeout });
+}
+
+/**
+ * Nothing more is read from a connection: it would take memory, or be carried out although it was refused. Node reads on for
+ * whoever wants the rest of a body.
+ */
+function silence(socket: Duplex): void {
+	socket.on("resume", () => socket.pause()).pause();
 }
 
 function crossOrigin(

@@ -102,6 +102,59 @@ describe("What can not be read behind a request that is carried out", () => {
 	});
 });
 
+describe("A request that is refused in the midst of its body", () => {
+	const SHORT = { headersTimeout: 100, requestTimeout: 200, farewellTimeout: 300 };
+	const POST = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\nab";
+
+	it("is not carried out when the rest comes", async t => {
+		let isCarriedOut = false;
+		const listener: RequestListener = req => void req.resume().on("end", () => (isCarriedOut = true));
+		const { connection, server } = await serve(t, listener, SHORT);
+		connection.write(POST);
+		await once(server, "clientError");
+		connection.write("cdefgh");
+		assert.deepEqual((await connection.until(({ closed }) => closed)).statuses, [408]);
+		assert.equal(isCarriedOut, false);
+	});
+
+	it("keeps its connection no longer, however it goes on", async t => {
+		const { port } = await serve(t, req => void req.resume(), SHORT);
+		const client = connect({ port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {});
+		client.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+		const dribble = setInterval(() => client.write("a"), 20);
+		t.after(() => {
+			clearInterval(dribble);
+			client.destroy();
+		});
+		await new Promise(resolve => client.resume().once("close", resolve));
+	});
+
+	it("spoils no answer that has begun", async t => {
+		const listener: RequestListener = (_req, res) => void res.writeHead(200, { "Content-Length": 8 }).write("half");
+		const { connection } = await serve(t, listener, SHORT);
+		connection.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n");
+		await connection.until(({ text }) => text.endsWith("half"));
+		connection.write("ZZ\r\n");
+		const { text } = await connection.until(({ closed }) => closed);
+		assert.match(text, /\r\n\r\nhalf$/);
+	});
+
+	it("costs no answer before it its rest, however much comes behind", async t => {
+		const answer = "a".repeat(1_000_000);
+		const answering = Promise.withResolvers<ServerResponse>();
+		const { connection, server } = await serve(t, (_req, res) => answering.resolve(res));
+		connection.write(GET);
+		const res = await answering.promise;
+		const failed = once(server, "clientError");
+		connection.write(GARBAGE + "x".repeat(256 * 1024));
+		await failed;
+		res.end(answer);
+		const { text, statuses } = await connection.until(({ closed }) => closed);
+		assert.deepEqual(statuses, [200, 400]);
+		assert.ok(text.includes(`\r\n\r\n${answer}HTTP/1.1 400`));
+	});
+});
+
 describe("An answer that the client does not read", () => {
 	for (const [what, more] of [
 		["says nothing more", ""],
