@@ -34,8 +34,10 @@ export function drainable(server: Server): (times: DrainTimes) => Promise<void> 
 	return async ({ notice, finish = FINISH_MS }) => {
 		if (!server.listening) return;
 		// A connection that becomes idle after the server was closed would be kept.
-		for (const res of [...connections.values()].map(answers => answers.at(-1)))
-			if (res?.headersSent === false) res.setHeader("Connection", "close");
+		for (const answers of connections.values()) {
+			const last = answers.at(-1);
+			if (last?.headersSent === false) last.setHeader("Connection", "close");
+		}
 		await delay(notice);
 		const closed = new Promise<void>(resolve => server.close(() => resolve()));
 		// Browsers and proxies open connections ahead of their requests. Node waits for the first request of each.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import type { RequestListener, ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { HTTP_LIMITS, type HttpLimits, httpServer } from "../../services/api/http-server.ts";
@@ -112,6 +112,21 @@ describe("A request that is refused in the midst of its body", () => {
 		const { connection, server } = await serve(t, listener, SHORT);
 		connection.write(POST);
 		await once(server, "clientError");
+		connection.write("cdefgh");
+		assert.deepEqual((await connection.until(({ closed }) => closed)).statuses, [408]);
+		assert.equal(isCarriedOut, false);
+	});
+
+	it("is not carried out either where its body is asked for only then: Node would read on", async t => {
+		let isCarriedOut = false;
+		const asked = Promise.withResolvers<IncomingMessage>();
+		const { connection, server } = await serve(t, req => asked.resolve(req), SHORT);
+		connection.write(POST);
+		const req = await asked.promise;
+		await once(server, "clientError");
+		req.resume().on("end", () => {
+			isCarriedOut = true;
+		});
 		connection.write("cdefgh");
 		assert.deepEqual((await connection.until(({ closed }) => closed)).statuses, [408]);
 		assert.equal(isCarriedOut, false);
