@@ -21,6 +21,8 @@ export const refusals = {
 		new MoleculerClientError("This id was used with other parameters", 422, "SAGA_OTHER_PAYLOAD", { gid }),
 	notFound: () => new MoleculerClientError("No such saga", 404, "SAGA_NOT_FOUND"),
 	noSuchStep: () => new MoleculerClientError("No step of that name is open", 409, "SAGA_STEP_NOT_OPEN"),
+	goesBack: () =>
+		new MoleculerClientError("The saga is being rolled back, and asks nobody for help", 409, "SAGA_GOES_BACK"),
 	finished: () => new MoleculerClientError("The saga has finished", 409, "SAGA_FINISHED"),
 	busy: () => new MoleculerClientError("Somebody else is changing the saga", 409, "SAGA_BUSY")
 };

@@ -1,6 +1,7 @@
 import { QueryTypes } from "sequelize";
 import type { Database } from "./database.ts";
 import type { Saga } from "./definition.ts";
+import { refusals } from "./errors.ts";
 import { fence, type Note } from "./fence.ts";
 import { readEvents, readSagas, type SagaEvent } from "./rows.ts";
 import type { SagaState, SagaStatus } from "./state.ts";
@@ -30,7 +31,7 @@ export type OperatorStore = ReturnType<typeof operatorStore>;
 
 /** What an operator, the metrics and the retention job do to the saga tables. Writes go through the same fence. */
 export function operatorStore({ db, transaction: inTransaction }: Database) {
-	const { clock, change, fenced, touch, note } = fence({ db });
+	const { clock, change, touch, note } = fence({ db });
 	const isOfTheFuture = `updated_at > ${clock.after(String(CLOCK_STEP_MS))}`;
 
 	return {
@@ -46,18 +47,18 @@ export function operatorStore({ db, transaction: inTransaction }: Database) {
 			return readSagas(db, clock, { where: conditions.join(" AND "), bind, tail });
 		},
 
-		/** Makes a step done in the direction that the saga goes, without a call. @throws Fenced where it is not open */
+		/** Makes a step done in the direction that the saga goes, without a call. @throws SAGA_STEP_NOT_OPEN */
 		skip(saga: SagaState, step: string, by: Note): Promise<void> {
 			const column = saga.status === "submitted" ? "action_status" : "compensate_status";
 			return inTransaction(async transaction => {
 				await touch(saga, transaction, ", needs_attention = 0");
-				await fenced(
-					saga.gid,
+				const skipped = await change(
 					`UPDATE saga_step SET ${column} = 'skipped', attempts = 0, retry_at = NULL
 					WHERE gid = $gid AND name = $step AND epoch = $epoch AND ${column} = 'prepared'`,
-					{ epoch: saga.epoch, step },
+					{ gid: saga.gid, epoch: saga.epoch, step },
 					transaction
 				);
+				if (skipped !== 1) throw refusals.noSuchStep();
 				await note(saga, by, transaction);
 			});
 		},

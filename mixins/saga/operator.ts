@@ -63,13 +63,14 @@ export class Operator {
 	/** Takes a step for done without a call: its action, or in a rollback its compensation. */
 	skip(by: Intervention & { step: string }): Promise<void> {
 		return this.#intervene(by, "skipped", async (saga, note) => {
-			await this.#parts.operators.skip(saga, by.step, { ...note, step: by.step }).catch(error => {
-				throw error instanceof Fenced ? refusals.noSuchStep() : error;
-			});
+			await this.#parts.operators.skip(saga, by.step, { ...note, step: by.step });
 		});
 	}
 
-	/** Rolls a saga back; one that is being rolled back ends as failed with what is left undone. */
+	/**
+	 * Rolls a saga back; one whose rollback asks for a person ends as failed with what is left undone. An impatient second
+	 * `fail` must not do that: nothing could finish the rollback any more.
+	 */
 	fail(by: Intervention): Promise<void> {
 		return this.#intervene(by, "forced", async (saga, note) => {
 			if (saga.status === "submitted") {
@@ -77,6 +78,7 @@ export class Operator {
 				await this.#parts.store.abort(saga, reason, by.actor);
 				return turnRound(saga, reason);
 			}
+			if (!saga.needsAttention) throw refusals.goesBack();
 			await this.#parts.operators.giveUp(saga, note);
 			saga.status = "failed";
 			this.#parts.ended(saga);
@@ -88,14 +90,23 @@ export class Operator {
 		kind: string,
 		change: (saga: SagaState, note: Note) => Promise<void>
 	): Promise<void> {
-		const { store, wake } = this.#parts;
+		const { wake } = this.#parts;
 		const saga = await this.#take(gid, actor);
 		try {
 			await change(saga, { kind, actor, detail: { type: "OPERATOR", message: reason } });
+		} catch (error) {
+			throw error instanceof Fenced ? refusals.busy() : error;
 		} finally {
-			if (!isFinished(saga)) await store.release(saga, 0);
+			if (!isFinished(saga)) await this.#release(saga);
 			wake();
 		}
+	}
+
+	/** What was changed stays, also where another operator has taken the saga over since: then there is nothing to release. */
+	async #release(saga: SagaState): Promise<void> {
+		await this.#parts.store.release(saga, 0).catch(error => {
+			if (!(error instanceof Fenced)) throw error;
+		});
 	}
 
 	/** Takes a saga from whoever has it. Coordinators claim it meanwhile, so once may not be enough. */

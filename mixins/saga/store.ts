@@ -222,7 +222,8 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 		/** Gives a saga back until it is due again; it is not like one whose owner has gone. @param wait milliseconds */
 		release(saga: SagaState, wait: number): Promise<void> {
 			const set = `, lease_until = ${clock.after("-1")}, next_run_at = ${clock.after("$wait")}`;
-			return touch(saga, undefined, set, { wait });
+			// A transaction is run again after a deadlock, which operators and coordinators that come at once may cause.
+			return inTransaction(transaction => touch(saga, transaction, set, { wait }));
 		}
 	};
 }

@@ -194,19 +194,59 @@ await onEachDatabase("Sagas in operation", databases => {
 		const { sagas } = await testSagas(await sagaDatabase(t, databases), {
 			definitions: [trip],
 			actions: actions(broken),
-			settings: never
+			settings: { ...never, attentionAfter: 1 }
 		});
 		const { gid } = await sagas.run(trip, { payload: { who: "ann" }, wait: 30 });
 		await sagas.operator.fail(by(gid));
-		await until("it is aborting and waits", async () => {
+		await until("its rollback asks for a person", async () => {
 			const saga = await sagas.store.find(gid);
-			return saga?.status === "aborting" && (saga.steps[1]?.wait ?? 0) > 60_000;
+			return saga?.status === "aborting" && saga.needsAttention;
 		});
 		await sagas.operator.fail(by(gid));
 		const end = await sagas.outcome(gid);
 		assert.deepEqual([end.status, end.reason?.message], ["failed", "the car is ours"]);
 		await assert.rejects(sagas.operator.fail(by(gid)), { type: "SAGA_FINISHED" });
 		await assert.rejects(sagas.operator.retry(by("none")), { type: "SAGA_NOT_FOUND" });
+	});
+
+	it("R13: a second fail does not end a rollback that asks for nobody", async t => {
+		const broken: Record<string, Error> = { "car.rent": new Error("down"), "car.return": new Error("down too") };
+		const { sagas } = await testSagas(await sagaDatabase(t, databases), {
+			definitions: [trip],
+			actions: actions(broken),
+			settings: never
+		});
+		const { gid } = await sagas.run(trip, { payload: { who: "ann" }, wait: 30 });
+		await sagas.operator.fail(by(gid));
+		await assert.rejects(sagas.operator.fail(by(gid)), { type: "SAGA_GOES_BACK", code: 409 });
+		await until("its rollback waits", async () => ((await sagas.store.find(gid))?.steps[1]?.wait ?? 0) > 60_000);
+		delete broken["car.return"];
+		await sagas.operator.retry(by(gid));
+		await until("it has failed", async () => (await sagas.outcome(gid)).status === "failed");
+		const { steps } = await sagas.operator.show(gid);
+		assert.deepEqual(
+			steps.map(({ compensation }) => compensation),
+			["succeed", "succeed"]
+		);
+	});
+
+	it("R13: of interventions at once, each is made or refused, and the timeline tells which", async t => {
+		const { sagas } = await testSagas(await sagaDatabase(t, databases), {
+			definitions: [trip],
+			actions: actions({ "car.rent": new Error("down") }),
+			settings: never
+		});
+		const { gid } = await sagas.run(trip, { payload: { who: "ann" }, wait: 30 });
+		const settled = await Promise.allSettled(Array.from({ length: 20 }, () => sagas.operator.retry(by(gid))));
+		const refused = settled.flatMap(({ status, ...end }) =>
+			status === "rejected" ? [(end as PromiseRejectedResult).reason.type] : []
+		);
+		assert.deepEqual(
+			[...new Set(refused)].filter(type => type !== "SAGA_BUSY"),
+			[]
+		);
+		const { timeline } = await sagas.operator.show(gid);
+		assert.equal(timeline.filter(({ what }) => what === "retried").length, settled.length - refused.length);
 	});
 
 	it("R13: who drives a saga is fenced out by an intervention", async t => {

@@ -57,7 +57,7 @@ await onEachDatabase("The owners of sagas", databases => {
 		const { sagas } = await testSagas(await sagaDatabase(t, databases), {
 			definitions: [saga],
 			actions: { ...works, "car.rent": answer, "car.return": answer },
-			settings: { backoff: { base: 1e12, cap: 1e12 } }
+			settings: { backoff: { base: 1e12, cap: 1e12 }, attentionAfter: 1 }
 		});
 		const ends: string[] = [];
 		const run = async (gid: string) => {
