@@ -81,9 +81,12 @@ export interface AuditRecorded {
 /** Requests that the gateway refused, those of one kind as one: the first of them, and how many there were. */
 export type RefusedRequests = { event_id: string; record: AuditRecorded; count: number; address: string }[];
 
-/** Where a chain is broken. "changed": an entry is not what it was. "removed": one is missing. "gap": a fact never arrived. */
+/**
+ * Where a chain is broken. "changed": an entry is not what it was. "removed": one is missing. "added": one stands behind its
+ * end. "gap": a fact never arrived.
+ */
 export interface AuditBreak {
-	problem: "changed" | "removed" | "gap";
+	problem: "changed" | "removed" | "added" | "gap";
 	/** Place in the chain; of a removed entry, where it was. */
 	position: number | null;
 	/** Number of the fact at its source. */

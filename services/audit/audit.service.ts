@@ -12,10 +12,10 @@ import { auditHeadModel } from "../../models/audit-head.model.ts";
 import { migratorOf } from "../../models/migrator.ts";
 import * as contract from "./audit.contract.ts";
 import { auditError } from "./audit.contract.ts";
-import { auditCursors, type ChainedFact, DEFAULT_LIMIT, factOf, GENESIS, present } from "./audit.domain.ts";
+import { auditCursors, type ChainedFact, DEFAULT_LIMIT, factOf, present } from "./audit.domain.ts";
 import { GapWatch } from "./audit.gaps.ts";
 import { type AuditEntryTable, type AuditHeadTable, type AuditStore, auditStore } from "./audit.store.ts";
-import { verdictOf } from "./audit.verify.ts";
+import { verdictsOf } from "./audit.verify.ts";
 
 interface AuditServiceMethods
 	extends DbMethods<{ auditEntry: AuditEntryTable; auditHead: AuditHeadTable }>,
@@ -96,12 +96,7 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 				if (anchor && source === undefined)
 					throw fieldError("source", "required", "The 'source' field is required: an anchor is of one source.");
 
-				const heads = (await this.entries.heads()).filter(head => source === undefined || head.source === source);
-				// Where there is an anchor, there was a chain.
-				if (anchor && source !== undefined && heads.length === 0) heads.push({ source, ...GENESIS });
-				const verdicts: contract.AuditVerdict[] = [];
-				for (const head of heads) verdicts.push(await verdictOf(this.entries, head, anchor));
-				return verdicts;
+				return verdictsOf(this.entries, ctx.params);
 			}
 		}
 	},

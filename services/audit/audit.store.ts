@@ -175,6 +175,18 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 			return rows.map(row => ({ source: row.source, ...head(row) }));
 		},
 
+		/** The last entry of a chain, also one that its head does not know. */
+		async last(source: string): Promise<ChainedEntry | undefined> {
+			const row = await entries.findOne({ where: { source }, order: [["position", "DESC"]], raw: true });
+			return row ? entry(row) : undefined;
+		},
+
+		/** All sources that have entries. */
+		async sources(): Promise<string[]> {
+			const rows = await select<{ source: string }>("SELECT DISTINCT source FROM audit_entries ORDER BY source", []);
+			return rows.map(({ source }) => source);
+		},
+
 		/** The least sequence number that is missing before a greater one, null where none is. */
 		async firstMissing(source: string): Promise<number | null> {
 			const [row] = await db.query<{ missing: number | null }>(

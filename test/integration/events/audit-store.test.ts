@@ -13,7 +13,7 @@ import {
 	type AuditStore,
 	auditStore
 } from "../../../services/audit/audit.store.ts";
-import { verdictOf } from "../../../services/audit/audit.verify.ts";
+import { verdictOf, verdictsOf } from "../../../services/audit/audit.verify.ts";
 import { onEachDatabase } from "../../support/databases.ts";
 
 const START = Date.UTC(2026, 0, 1);
@@ -122,10 +122,34 @@ await onEachDatabase("The audit log", databases => {
 				type: QueryTypes.SELECT
 			});
 			await change(sequelize, `UPDATE audit_heads SET position = 6, max_sequence = 6, hash = '${last?.hash}'`);
-			assert.equal((await verdict(store)).broken, null);
+			assert.equal((await verdict(store)).broken?.problem, left === 8 ? "added" : undefined);
 			const { position, hash } = before;
 			assert.equal((await verdict(store, { position, hash })).broken?.problem, "removed");
 		});
+
+	it("verify finds an entry that was put behind the end", async t => {
+		const { sequelize, store } = await start(t, 3);
+		await change(
+			sequelize,
+			`INSERT INTO audit_entries (source, position, sequence, event_id, time, action, object_type, outcome, request_id,
+				trace_id, details, hash)
+			SELECT source, 4, 4, 'forged', time, action, object_type, outcome, request_id, trace_id, details, hash
+			FROM audit_entries WHERE position = 3`
+		);
+		const { broken, entries } = await verdict(store);
+		assert.deepEqual([broken?.problem, broken?.position, entries], ["added", 4, 3]);
+	});
+
+	it("verify finds a chain whose head was removed", async t => {
+		const { sequelize, store, append } = await start(t, 3);
+		await append(fact(1, { source: "user", event_id: "u1" }));
+		await change(sequelize, "DELETE FROM audit_heads WHERE source = 'user'");
+		const problems = (await verdictsOf(store, {})).map(({ source, broken }) => [source, broken?.problem]);
+		assert.deepEqual(problems, [
+			["note", undefined],
+			["user", "added"]
+		]);
+	});
 
 	it("verify finds a gap: a fact that was numbered at its source and never arrived", async t => {
 		const { store, append } = await start(t, 4);
