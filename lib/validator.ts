@@ -6,6 +6,9 @@ interface BrokenRule extends FieldError {
 	expected?: unknown;
 }
 
+/** fastest-validator's own shows the allowed values as the one that was sent. */
+const MESSAGES = { enumValue: "The '{field}' field must be one of: {expected}." };
+
 type Check = (params: Record<string, unknown>, options?: never) => true | BrokenRule[];
 
 /**
@@ -14,6 +17,10 @@ type Check = (params: Record<string, unknown>, options?: never) => true | Broken
  * rule.
  */
 export class DiscreetValidator extends Validators.Fastest {
+	constructor() {
+		super({ messages: MESSAGES });
+	}
+
 	override compile(schema: Record<string, unknown>): ReturnType<Validators.Fastest["compile"]> {
 		const check = super.compile(apart(schema)) as unknown as Check;
 		const discreet: Check = (params, options) => {

@@ -25,6 +25,12 @@ describe("DiscreetValidator", () => {
 			assert.doesNotMatch(inspect(errors), /s3|53123713/);
 		});
 
+	it("tells which values are allowed", () => {
+		const status = { type: "enum", values: ["open", "closed"] };
+		const [error] = new DiscreetValidator().compile({ status })({ status: "ajar" }) as unknown as { message: string }[];
+		assert.equal(error?.message, "The 'status' field must be one of: open, closed.");
+	});
+
 	it("names unknown fields one by one, inside of lists too", () => {
 		const errors = check({ name: "abc", age: 1, x: 1, y: 1, list: [{ a: "a", b: "b" }] });
 		const fields = (errors as unknown as { field: string }[]).map(error => error.field);
