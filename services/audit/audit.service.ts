@@ -3,6 +3,7 @@ import type { Context, ServiceSchema } from "moleculer";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { fieldError } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { type Message, platform } from "../../lib/streams.ts";
 import { type ChannelMessage, type ChannelsMethods, ChannelsMixin } from "../../mixins/channels.mixin.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
@@ -40,7 +41,8 @@ const AuditService: ServiceSchema<DbSettings, AuditServiceMethods, AuditVars> = 
 			model: auditEntryModel,
 			models: [auditHeadModel],
 			migrator: migratorOf("audit"),
-			url: () => databaseUrl(env(), "audit")
+			url: () => databaseUrl(env(), "audit"),
+			connection: { onStatement: observeStatement }
 		})
 	],
 

@@ -2,6 +2,7 @@ import type { Context, ServiceSchema } from "moleculer";
 import { databaseUrl, env } from "../../lib/env.ts";
 import { hasType } from "../../lib/errors.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
+import { observeStatement } from "../../lib/observability/statements.ts";
 import { AUDIT, platform } from "../../lib/streams.ts";
 import type { DeadLetter } from "../../mixins/channels/dead-letters.ts";
 import { type DbMethods, DbMixin, type DbSettings } from "../../mixins/db.mixin.ts";
@@ -27,7 +28,12 @@ const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 	mixins: [
 		RegistryMixin(),
 		EventsMixin({ ...platform, audit: AUDIT }),
-		DbMixin({ model: outboxModel, migrator: migratorOf("letter"), url: () => databaseUrl(env(), "letter") })
+		DbMixin({
+			model: outboxModel,
+			migrator: migratorOf("letter"),
+			url: () => databaseUrl(env(), "letter"),
+			connection: { onStatement: observeStatement }
+		})
 	],
 
 	actions: {

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it, type TestContext } from "node:test";
+import type { Service } from "moleculer";
+import type { Sequelize } from "sequelize";
 import { contextMiddleware } from "../../../lib/observability/current-context.ts";
 import { metrics } from "../../../lib/observability/metrics.ts";
+import { observeStatement } from "../../../lib/observability/statements.ts";
+import { observerOf } from "../../../mixins/db/statement.ts";
+import type { DbMethods } from "../../../mixins/db.mixin.ts";
 import { startApp, startSplitApp, useEnvironment } from "../../support/app.ts";
 import { freePort } from "../../support/processes.ts";
 import { Scrape } from "../../support/scrape.ts";
@@ -51,6 +56,17 @@ describe("The metrics of a process", () => {
 		assert.equal(now.value("moleculer_request_time_count", { action: "note.query" }), 1);
 		assert.equal(now.value("db_statement_time_count", { operation: "SELECT", table: "notes" }), 2);
 		assert.equal(now.value("http_requests_active", {}), 0);
+	});
+
+	it("tell of the statements of every service that has a database", async t => {
+		const { broker } = await measuredApp(t);
+		const services = (broker.services as (Service & Partial<DbMethods>)[]).filter(({ db }) => db);
+		assert.ok(services.length >= 5);
+		const unseen = services.filter(({ db }) => observerOf(db as Sequelize) !== observeStatement);
+		assert.deepEqual(
+			unseen.map(({ name }) => name),
+			[]
+		);
 	});
 
 	it("tell what the process does: event loop, heap", async t => {
