@@ -15,7 +15,12 @@ const reason = { type: "string", min: 1, pattern } as const;
 export const sagaParams = {
 	list: {
 		$$strict: true,
-		status: { type: "enum", values: STATUS, optional: true },
+		status: {
+			type: "enum",
+			values: STATUS,
+			optional: true,
+			messages: { enumValue: "The 'status' field must be one of {expected}." }
+		},
 		attention: { type: "boolean", convert: true, optional: true },
 		limit: { type: "number", integer: true, min: 1, max: 500, convert: true, optional: true }
 	},

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { after, before, describe, it, mock } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { ServiceBroker } from "moleculer";
+import { refusals } from "../../../mixins/saga/errors.ts";
 import { sagaCommand } from "../../../mixins/saga/repl.ts";
 import { quiet } from "../../support/app.ts";
+import { printed } from "../../support/repl.ts";
 
 const saga = {
 	...{ gid: "g1", name: "trip", version: 1, status: "aborting", epoch: 3, owner: "node-1", needsAttention: true },
@@ -11,27 +13,22 @@ const saga = {
 	steps: [{ name: "car", action: "failed", compensation: "prepared", attempts: 5, lastError: { message: "down" } }],
 	timeline: [{ at: "2026-11-21T00:00:01.000Z", what: "aborting", step: "car", actor: "node-1", reason: "no car" }]
 };
+const OPERATOR = JSON.stringify({ user: { id: 0, role: "admin", session_id: "repl" } });
 const broker = new ServiceBroker(quiet());
 const asked: [string, unknown][] = [];
-const note = (verb: string, answer: unknown) => (ctx: { params: { gid?: string } }) => {
+const asOperator: string[] = [];
+const note = (verb: string, answer: unknown) => (ctx: { params: { gid?: string }; meta: object }) => {
 	asked.push([verb, ctx.params]);
-	if (ctx.params.gid && ctx.params.gid !== "g1") throw new Error("No such saga");
+	if (JSON.stringify(ctx.meta) === OPERATOR) asOperator.push(verb);
+	if (ctx.params.gid === "broken") throw new Error("The database can not be reached");
+	if (ctx.params.gid && ctx.params.gid !== "g1") throw refusals.notFound();
 	return answer;
 };
 
-/** Types a line and gives what it prints, tables as their rows. */
-async function type(line: string, options: object = {}): Promise<string> {
-	const printed: unknown[] = [];
-	const log = mock.method(console, "log", (text: unknown) => void printed.push(text));
-	const table = mock.method(console, "table", (rows: unknown) => void printed.push(JSON.stringify(rows)));
+/** Types a line and gives what it prints. */
+function type(line: string, options: object = {}): Promise<string> {
 	const [, verb, gid] = line.split(" ");
-	try {
-		await sagaCommand.action(broker, { verb, gid, rawCommand: line, options });
-	} finally {
-		log.mock.restore();
-		table.mock.restore();
-	}
-	return printed.join("\n");
+	return printed(() => sagaCommand.action(broker, { verb, gid, rawCommand: line, options }));
 }
 
 describe("The REPL's command saga", () => {
@@ -54,7 +51,7 @@ describe("The REPL's command saga", () => {
 	it("lists the sagas of every service that owns some", async () => {
 		const printed = await type("saga list", { status: "aborting", limit: "5" });
 		assert.match(printed, /1 sagas of travel\n.*"gid":"g1".*"attention":"yes".*"reason":"no car"/);
-		assert.deepEqual(asked.at(-1), ["list", { status: "aborting", limit: 5 }]);
+		assert.deepEqual(asked.at(-1), ["list", { status: "aborting", limit: "5" }]);
 	});
 	it("shows a saga with its steps and its timeline", async () => {
 		const printed = await type("saga show g1");
@@ -65,13 +62,36 @@ describe("The REPL's command saga", () => {
 	it("says that a saga is unknown", async () => {
 		assert.equal(await type("saga show other"), 'No saga is called "other".');
 	});
+	it("says why it can not know whether a saga is there", async () => {
+		assert.equal(await type("saga show broken"), "The database can not be reached");
+	});
+	it("finds a saga beside an owner that does not answer", async t => {
+		const down = () => {
+			throw new Error("The database can not be reached");
+		};
+		const owner = broker.createService({ name: "away", actions: { "saga.outcome": down, "saga.get": down } });
+		t.after(() => broker.destroyService(owner));
+		await broker.waitForServices("away");
+		assert.match(await type("saga show g1"), /^trip v1/);
+		assert.equal(await type("saga show other"), "The database can not be reached");
+	});
+	it("says that nobody owns sagas", async t => {
+		const alone = new ServiceBroker(quiet());
+		t.after(() => alone.stop());
+		await alone.start();
+		for (const verb of ["list", "show"]) {
+			const args = { verb, gid: "g1", rawCommand: `saga ${verb} g1`, options: {} };
+			assert.equal(await printed(() => sagaCommand.action(alone, args)), "No node runs a service that owns sagas.");
+		}
+	});
 	for (const [line, verb, params] of [
 		["saga retry g1 the car is back", "retry", { gid: "g1", reason: "the car is back" }],
 		["saga fail g1 enough", "fail", { gid: "g1", reason: "enough" }],
 		["saga skip g1 car it was returned by hand", "skip", { gid: "g1", step: "car", reason: "it was returned by hand" }]
 	] as const)
-		it(`intervenes with a reason: ${line}`, async () => {
+		it(`intervenes as user 0, with a reason: ${line}`, async () => {
 			await type(line);
+			assert.equal(asOperator.at(-1), verb);
 			assert.deepEqual(
 				asked.findLast(([name]) => name === verb),
 				[verb, params]
