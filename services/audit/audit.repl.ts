@@ -1,14 +1,12 @@
-import type { ServiceBroker } from "moleculer";
 import { call } from "../../lib/call.ts";
+import { ADMIN, inOneLine, wholeNumber } from "../../lib/repl.ts";
 
-/** What moleculer-repl passes for the command line (its own types say `string[]`). */
 interface AuditArguments {
 	verb: string;
 	options: { limit?: string };
 }
 
-const ADMIN = { meta: { user: { id: 0, role: "admin", session_id: "repl" } } } as const;
-const LIMIT = 20;
+const LIMIT = "20";
 const EMPTY = "The log is empty";
 
 /** REPL: `audit tail` shows the newest entries, `audit verify` walks the hash chains. */
@@ -16,10 +14,10 @@ export const auditCommand = {
 	command: "audit <verb>",
 	description: "The audit log: tail, verify",
 	options: [{ option: "-l, --limit <count>", description: `How many entries, ${LIMIT} by default` }],
-	async action(broker: ServiceBroker, args: unknown): Promise<void> {
-		const { verb, options } = args as AuditArguments;
+	action: inOneLine(async (broker, { verb, options }: AuditArguments) => {
 		if (verb === "tail") {
-			const { entries } = await call(broker, "audit.list", { limit: Number(options.limit ?? LIMIT) }, ADMIN);
+			const limit = wholeNumber("--limit", options.limit ?? LIMIT);
+			const { entries } = await call(broker, "audit.list", { limit }, ADMIN);
 			if (entries.length === 0) return console.log(EMPTY);
 			console.table(
 				entries.map(({ time, user_id, action, object_type, object_id, outcome, error }) => ({
@@ -39,5 +37,5 @@ export const auditCommand = {
 			console.log(`${source}: ${entries} entries, ${broken ? "BROKEN" : "unbroken"}, hash ${hash}`);
 			if (broken) console.log(broken);
 		}
-	}
+	})
 };

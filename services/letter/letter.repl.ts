@@ -1,25 +1,24 @@
-import type { ServiceBroker } from "moleculer";
 import { call } from "../../lib/call.ts";
+import { ADMIN, inOneLine } from "../../lib/repl.ts";
 
-/** What moleculer-repl passes for the command line (its own types say `string[]`). */
 interface LettersArguments {
 	verb: string;
 	which?: string;
 	options: { consumer?: string };
 }
 
-const ADMIN = { meta: { user: { id: 0, role: "admin", session_id: "repl" } } } as const;
+const USAGE = "letters list | show <id> | replay <id|all> | discard <id>";
 
 /** REPL: `letters list | show <id> | replay <id|all> | discard <id>`. What changes something is audited as user 0. */
 export const lettersCommand = {
 	command: "letters <verb> [which]",
 	description: "Dead letters: list, show <id>, replay <id|all>, discard <id>",
 	options: [{ option: "-c, --consumer <name>", description: "Only those of one consumer" }],
-	async action(broker: ServiceBroker, args: unknown): Promise<void> {
-		const { verb, which, options } = args as LettersArguments;
-		const { consumer } = options;
+	action: inOneLine(async (broker, { verb, which, options: { consumer } }: LettersArguments) => {
 		const narrowed = consumer === undefined ? {} : { consumer };
 		const letter_id = Number(which);
+		const isOfAll = verb === "list" || (verb === "replay" && which === "all");
+		if (!isOfAll && !Number.isSafeInteger(letter_id)) return console.log(USAGE);
 		switch (verb) {
 			case "list": {
 				const { letters } = await call(broker, "letter.list", narrowed, ADMIN);
@@ -42,7 +41,7 @@ export const lettersCommand = {
 				console.log(`Discarded: ${letter_id}`);
 				return;
 			default:
-				console.log("letters list | show <id> | replay <id|all> | discard <id>");
+				console.log(USAGE);
 		}
-	}
+	})
 };

@@ -1,7 +1,6 @@
-import type { ServiceBroker } from "moleculer";
 import { call } from "../../lib/call.ts";
+import { inOneLine, wholeNumber } from "../../lib/repl.ts";
 
-/** What moleculer-repl passes for the command line (its own types say `string[]`). */
 interface NotesArguments {
 	username: string;
 	options: { limit?: string };
@@ -12,19 +11,18 @@ export const notesCommand = {
 	command: "notes <username>",
 	description: "List the newest notes of a user",
 	options: [{ option: "-l, --limit <count>", description: "How many, 10 by default" }],
-	async action(broker: ServiceBroker, args: unknown): Promise<void> {
-		const { username, options } = args as NotesArguments;
-		const [user] = await call(broker, "user.find", { query: { username } });
+	action: inOneLine(async (broker, { username, options }: NotesArguments) => {
+		const limit = wholeNumber("--limit", options.limit ?? "10");
+		const user = await call(broker, "user.byName", { username });
 		if (!user) {
 			console.log(`No user is called "${username}".`);
 			return;
 		}
-		const limit = Number(options.limit ?? 10);
-		const identity = { id: user.id, role: "user", session_id: "repl" } as const;
+		const identity = { id: user.user_id, role: "user", session_id: "repl" } as const;
 		const page = await call(broker, "note.query", { limit }, { meta: { user: identity } });
-		console.log(`${page.total} notes of ${user.username} (user ${user.id})`);
+		console.log(`${page.total} notes of ${user.username} (user ${user.user_id})`);
 		console.table(
 			page.notes.map(({ note_id, title, version, update_time }) => ({ note_id, title, version, update_time }))
 		);
-	}
+	})
 };

@@ -24,6 +24,7 @@ export const registrationOfUser = {
 export const reservedUser = { $$strict: true, user_id: id, username } as const;
 export const refreshSession = { $$strict: true, refresh_token: refreshToken } as const;
 export const changePassword = { $$strict: true, old_password: password, new_password: newPassword } as const;
+export const userByName = { $$strict: true, username } as const;
 export const manyUsers = {
 	$$strict: true,
 	user_ids: { type: "array", items: id, min: 1, max: 1000 }
@@ -64,6 +65,7 @@ export type Registered = Infer<typeof registeredResult>;
 export type PendingRegistration = Infer<typeof pendingResult>;
 export type RefreshSession = Infer<typeof refreshSession>;
 export type ChangePassword = Infer<typeof changePassword>;
+export type UserByName = Infer<typeof userByName>;
 export type ManyUsers = Infer<typeof manyUsers>;
 export type SetRole = Infer<typeof setRole>;
 export type RevokedSince = Infer<typeof revokedSince>;
@@ -106,11 +108,8 @@ declare module "../../lib/call.ts" {
 		"user.changePassword": { params: ChangePassword; result: null };
 		/** Gives or takes the admin role; for operators at the REPL, no route leads here. Ends every login of the user. */
 		"user.setRole": { params: SetRole; result: null };
-		/** The generic find of the DB mixin, on the columns that others may see. */
-		"user.find": {
-			params: { query: { username: string } };
-			result: { id: number; username: string; avatar: string }[];
-		};
+		/** The user of a name, however it is written; null where nobody is called so. For operators at the REPL. */
+		"user.byName": { params: UserByName; result: User | null };
 		"user.mget": { params: ManyUsers; result: User[] };
 		/**
 		 * Sessions that were revoked within the last `seconds`: what an api node must refuse although a token is valid. In the

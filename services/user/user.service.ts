@@ -93,6 +93,15 @@ const UserService: ServiceSchema<DbSettings, UserMethods, UserVars> = {
 			}
 		},
 
+		byName: {
+			visibility: "public",
+			params: contract.userByName,
+			async handler(ctx: Context<contract.UserByName>): Promise<contract.User | null> {
+				const user = await this.users.findByName(ctx.params.username);
+				return user && present(user);
+			}
+		},
+
 		mget: {
 			visibility: "public",
 			params: contract.manyUsers,

@@ -84,6 +84,10 @@ export function userStore(users: UserTable) {
 			return user?.role === "admin" ? "admin" : "user";
 		},
 
+		findByName(username: string): Promise<StoredUser | null> {
+			return users.findOne({ attributes: PUBLIC, where: { username_key: usernameKey(username) }, raw: true });
+		},
+
 		findMany(ids: readonly number[]): Promise<StoredUser[]> {
 			return users.findAll({ attributes: PUBLIC, where: { id: [...ids] }, order: ["id"], raw: true });
 		}

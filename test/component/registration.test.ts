@@ -121,6 +121,7 @@ describe("Registration", () => {
 		const login = await app.client.send("POST", "/v1/user/login", { json: credentials("pending") });
 		assert.equal(login.status, 401);
 		assert.deepEqual(await app.broker.call("user.find", { query: { username: "pending" } }), []);
+		assert.equal(await app.broker.call("user.byName", { username: "pending" }), null);
 		const [{ id } = { id: 0 }] = await rows("user", "SELECT id FROM users WHERE username = 'pending'");
 		assert.deepEqual(await app.broker.call("user.mget", { user_ids: [id] }), []);
 		assert.equal((await register(app, "pending")).status, 409, "the name is reserved");
