@@ -179,7 +179,9 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 	});
 	const env = Object.fromEntries(entries) as Env;
 
-	if (env.JAEGER_SAMPLER !== "ratelimiting" && env.JAEGER_SAMPLE_RATE > 1)
+	if (env.JAEGER_SAMPLER === "const" && ![0, 1].includes(env.JAEGER_SAMPLE_RATE))
+		problems.push("JAEGER_SAMPLE_RATE must be 0 or 1 with JAEGER_SAMPLER=const");
+	if (env.JAEGER_SAMPLER === "probabilistic" && env.JAEGER_SAMPLE_RATE > 1)
 		problems.push("JAEGER_SAMPLE_RATE must be a number from 0 to 1");
 	if (!env.TLS_CERT_FILE !== !env.TLS_KEY_FILE) problems.push("TLS_CERT_FILE and TLS_KEY_FILE must be set together");
 

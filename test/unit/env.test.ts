@@ -128,6 +128,20 @@ describe("The environment", () => {
 			assert.equal(readEnv({ [name]: value })[name], value);
 		});
 
+	for (const rate of ["0.5", "2"])
+		it(`refuses a constant sampler with JAEGER_SAMPLE_RATE=${rate}, beside what else is wrong`, () => {
+			assert.throws(
+				() => readEnv({ JAEGER_SAMPLER: "const", JAEGER_SAMPLE_RATE: rate, PORT: "x" }),
+				({ message }: Error) =>
+					/^ {2}- JAEGER_SAMPLE_RATE must be 0 or 1 with JAEGER_SAMPLER=const$/m.test(message) && /- PORT/.test(message)
+			);
+		});
+
+	it("takes a constant sampler of all traces and of none", () => {
+		for (const rate of ["0", "1"])
+			assert.equal(readEnv({ JAEGER_SAMPLER: "const", JAEGER_SAMPLE_RATE: rate }).JAEGER_SAMPLE_RATE, Number(rate));
+	});
+
 	it("names every bad variable in one message", () => {
 		assert.throws(() => readEnv({ PORT: "x", LOG_LEVEL: "y" }), /PORT[\s\S]*LOG_LEVEL|LOG_LEVEL[\s\S]*PORT/);
 	});
