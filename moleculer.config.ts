@@ -8,6 +8,7 @@ import { logCommand, logLevelMiddleware } from "./lib/observability/log-level.ts
 import { RequestLogger } from "./lib/observability/logger.ts";
 import { metrics } from "./lib/observability/metrics.ts";
 import { tracing } from "./lib/observability/tracing.ts";
+import { overwritingVariables } from "./lib/option-variables.ts";
 import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { DiscreetValidator } from "./lib/validator.ts";
@@ -98,4 +99,4 @@ function refuseEmptyNode(broker: ServiceBroker): void {
 	if (services.length === 0) broker.fatal("No service was loaded: is SERVICEDIR right?", undefined, true);
 }
 
-export default (): BrokerOptions => brokerOptions(env());
+export default (): BrokerOptions => brokerOptions(env(overwritingVariables));

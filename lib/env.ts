@@ -163,10 +163,17 @@ export type Env = { [Name in keyof typeof variables]: ReturnType<(typeof variabl
 
 /**
  * Reads and validates the environment.
+ * @param overwriting names the variables that are set and with which moleculer-runner, where it runs this process, would
+ * overwrite broker options: what decides about a node is declared here
  * @throws one error that names every bad variable and its rule
  */
-export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
-	const problems: string[] = [];
+export function readEnv(
+	source: NodeJS.ProcessEnv = process.env,
+	overwriting: (source: NodeJS.ProcessEnv) => string[] = () => []
+): Env {
+	const problems = overwriting(source).map(
+		name => `${name} must not be set: moleculer-runner would overwrite a broker option with it`
+	);
 	const entries = Object.entries(variables).map(([name, variable]) => {
 		const raw = source[name]?.trim();
 		if (!raw) return [name, variable.fallback];
@@ -195,9 +202,9 @@ export function readEnv(source: NodeJS.ProcessEnv = process.env): Env {
 
 let current: Env | undefined;
 
-/** The environment of this process, read once at the first use. */
-export function env(): Env {
-	current ??= readEnv();
+/** The environment of this process, read once at the first use, with what {@link readEnv} takes. */
+export function env(overwriting?: (source: NodeJS.ProcessEnv) => string[]): Env {
+	current ??= readEnv(process.env, overwriting);
 	return current;
 }
 

@@ -129,6 +129,12 @@ describe("npm start", () => {
 			/PORT must be[\s\S]*LOG_LEVEL|LOG_LEVEL must be[\s\S]*PORT/
 		],
 		[
+			"variables that moleculer-runner would overwrite options with, naming each beside the bad ones",
+			[...RUNNER, "services"],
+			{ NAMESPACE: "prod", VALIDATOR: "false", REGISTRY_PREFERLOCAL: "false", MOL_CACHER: "Memory", PORT: "x" },
+			/^(?=[\s\S]*NAMESPACE must not)(?=[\s\S]*VALIDATOR must not)(?=[\s\S]*REGISTRY_PREFERLOCAL must not)(?=[\s\S]*MOL_CACHER must not)[\s\S]*PORT must be/
+		],
+		[
 			"an address that is not this machine's",
 			[...RUNNER, "services"],
 			{ HOST: "192.0.2.77" },
