@@ -62,6 +62,48 @@ await broker.stop();
 console.log("done");
 `;
 
+/** What a service of the examples has beside the mixin's own. */
+const SERVICE = `
+import { type Context, ServiceBroker, type ServiceSchema } from "moleculer";
+import type { Transaction } from "sequelize";
+
+interface Others {
+	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
+	notes: Record<"insert" | "remove", (about: object, transaction: Transaction) => Promise<{ id: number }>>;
+}
+
+const [model, url] = [{ name: "note" }, () => "sqlite::memory:"];
+const DbMixin = (_options: object): Partial<ServiceSchema> => ({});
+`;
+
+const AUDIT = `${SERVICE}
+import { AuditMixin, type AuditMethods } from "./mixins/audit.mixin.ts";
+import { OutboxMixin } from "./mixins/outbox.mixin.ts";
+
+const publisher = () => ({
+	publish: async () => ({ seq: 1, duplicate: false }),
+	streamState: async () => ({ created: "", lastSeq: 1 })
+});
+const schema: ServiceSchema<object, AuditMethods & Others> = { name: "note",
+EXAMPLE
+};
+new ServiceBroker({ logger: false }).createService(schema);
+console.log("done");
+`;
+
+const IDEMPOTENCY = `${SERVICE}
+import { IdempotencyMixin, type IdempotencyMethods } from "./mixins/idempotency.mixin.ts";
+import * as tables from "./models/idempotency-table.ts";
+
+const present = (note: { id: number }) => note;
+const schema: ServiceSchema<object, IdempotencyMethods & Others> = { name: "note",
+EXAMPLE
+};
+new ServiceBroker({ logger: false }).createService(schema);
+void tables;
+console.log("done");
+`;
+
 /** An import that makes Node load what was copied. */
 const loading = (name: string, path: string, tables: string) => `
 import { ${name} } from "./${path}";
@@ -130,8 +172,7 @@ const lifts: Record<string, Lift> = {
 		files: ["mixins/audit.mixin.ts", "mixins/audit/", "mixins/outbox.mixin.ts", "mixins/outbox/"],
 		needs: TRANSACTIONS,
 		packages: ["moleculer", "sequelize", "mysql2", "dataloader"],
-		program:
-			'import { AuditMixin } from "./mixins/audit.mixin.ts"; AuditMixin({ stream: "A", subject: "a" }); console.log("done");'
+		program: AUDIT
 	},
 	saga: {
 		files: ["mixins/saga/"],
@@ -144,7 +185,7 @@ const lifts: Record<string, Lift> = {
 			...ofDb("prune.ts")
 		],
 		packages: ["moleculer", "sequelize"],
-		program: loading("IdempotencyMixin", "mixins/idempotency.mixin.ts", "models/idempotency-table.ts")
+		program: IDEMPOTENCY
 	}
 };
 
