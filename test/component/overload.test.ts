@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer, get, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
-import { after, before, describe, it } from "node:test";
+import { createServer, get, IncomingMessage, ServerResponse } from "node:http";
+import { type AddressInfo, Socket } from "node:net";
+import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceBroker } from "moleculer";
 import { Overload } from "../../services/api/overload.ts";
@@ -95,23 +95,31 @@ describe("Overload", () => {
 		assert.deepEqual(new Set(await Promise.all(kept)), new Set([200]));
 	});
 
+	it("serves whoever comes while the event loop is busy and fewer are under way than it may keep then", t => {
+		const { overload, busySample } = sampled(t);
+		const served: IncomingMessage[] = [];
+		const listener = overload.guard(req => void served.push(req));
+		const ask = () => {
+			const req = Object.assign(new IncomingMessage(new Socket()), { method: "GET", url: "/v1/note/query" });
+			const res = new ServerResponse(req);
+			listener(req, res);
+			return { res, isServed: served.includes(req) };
+		};
+		// In one go: the event loop has no pause in which it would become idle.
+		for (let i = 0; i < 3; i++) busySample();
+		assert.equal(busySample(), 1);
+		const first = ask();
+		const others = [ask(), ask()];
+		assert.deepEqual(
+			[first, ...others].map(({ isServed }) => isServed),
+			[true, true, false]
+		);
+		first.res.emit("close");
+		assert.equal(ask().isServed, true);
+	});
+
 	it("is busy after three tenths of a second without time, not after a burst, and no longer once it has some", async t => {
-		t.mock.timers.enable({ apis: ["setInterval"] });
-		const broker = new ServiceBroker({ ...quiet(), metrics: true });
-		const overload = new Overload(broker, { whileBusy: 2, always: 100 });
-		overload.start();
-		t.after(() => {
-			overload.stop();
-			return broker.stop();
-		});
-		const sample = () => {
-			t.mock.timers.tick(100);
-			return broker.metrics.getMetric("http.busy")?.get()?.value;
-		};
-		const busySample = () => {
-			spin(5);
-			return sample();
-		};
+		const { sample, busySample } = sampled(t);
 		// Between two looks the event loop waits.
 		const timeToItself = () => until("it has time", () => sample() === 0);
 		for (let i = 0; i < 3; i++) busySample();
@@ -139,6 +147,27 @@ it("A client that goes away before its answer is under way no more", async t => 
 	request.destroy();
 	await until("it is not any more", () => overload.inFlight === 0);
 });
+
+/** An Overload whose samples are taken by hand; each tells whether it is busy. */
+function sampled(t: TestContext) {
+	t.mock.timers.enable({ apis: ["setInterval"] });
+	const broker = new ServiceBroker({ ...quiet(), metrics: true });
+	const overload = new Overload(broker, { whileBusy: 2, always: 100 });
+	overload.start();
+	t.after(() => {
+		overload.stop();
+		return broker.stop();
+	});
+	const sample = () => {
+		t.mock.timers.tick(100);
+		return broker.metrics.getMetric("http.busy")?.get()?.value;
+	};
+	const busySample = () => {
+		spin(5);
+		return sample();
+	};
+	return { overload, sample, busySample };
+}
 
 function spin(milliseconds: number): void {
 	for (const end = performance.now() + milliseconds; performance.now() < end; );
