@@ -149,18 +149,22 @@ describe("Traces of a mesh: each service in a process of its own", { skip: serve
 });
 
 describe("npm run trace:demo", { skip: servers.skip }, () => {
-	it("prints the spans of one request of a mesh that it starts, and leaves nothing running", async () => {
+	it("prints the spans of one GET of a mesh that it starts, over two services to their SQL, and leaves nothing running", async () => {
 		const demo = spawnNode({ args: ["scripts/trace-demo.ts"] });
 		const { code } = await demo.exited;
 		assert.equal(code, 0, demo.output);
-		const names = demo.lines.slice(demo.lines.findIndex(line => /^POST .* answered 201/.test(line)) + 2);
+		const answered = demo.lines.findIndex(line => /^GET \/v1\/note\/query answered 200/.test(line));
 		assert.deepEqual(
-			names.filter(Boolean).map(line => line.split(/ {2,}(?=[a-z]+-\d)/)[0]),
+			demo.lines
+				.slice(answered + 2)
+				.filter(Boolean)
+				.map(line => line.split(/ {2,}(?=[a-z]+-\d)/)[0]),
 			[
-				"POST /v1/note",
-				"  action 'note.create'",
-				...["    action 'user.mget'", "      SELECT users"],
-				...["    START", "    INSERT notes", "    INSERT note_totals", "    INSERT outbox", "    COMMIT"]
+				"GET /v1/note/query",
+				"  action 'note.query'",
+				"    SELECT notes",
+				"    action 'user.mget'",
+				"      SELECT users"
 			]
 		);
 	});
