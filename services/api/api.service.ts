@@ -9,8 +9,8 @@ import { docsFile } from "./api.contract.ts";
 import { docsAsset } from "./docs.ts";
 import { drainable, untilDraining } from "./drain.ts";
 import { type GatewayVars, gatewaySettings } from "./gateway.ts";
-import { registerHttpMetrics } from "./http-metrics.ts";
-import { httpServer } from "./http-server.ts";
+import { measureUnread, registerHttpMetrics } from "./http-metrics.ts";
+import { HTTP_LIMITS, httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { Overload } from "./overload.ts";
 import { readiness } from "./readiness.ts";
@@ -59,10 +59,13 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 
 	methods: {
 		/** Called by moleculer-web before it listens. */
-		createServer(this: ApiVars & Pick<Service, "broker"> & { isHTTPS: boolean; httpHandler: RequestListener }) {
+		createServer(
+			this: ApiVars & Pick<Service, "broker" | "logger"> & { isHTTPS: boolean; httpHandler: RequestListener }
+		) {
 			const { CORS_ORIGINS, OVERLOAD_REQUESTS: whileBusy, OVERLOAD_REQUESTS_MAX: always } = env();
 			this.overload = new Overload(this.broker, { whileBusy, always });
-			this.server = httpServer(untilDraining(this.broker, this.overload.guard(this.httpHandler)), CORS_ORIGINS);
+			const handler = untilDraining(this.broker, this.overload.guard(this.httpHandler));
+			this.server = httpServer(handler, CORS_ORIGINS, HTTP_LIMITS, unread => measureUnread(this, unread));
 			this.isHTTPS = false;
 			// moleculer-web ends the process for a port in use only; for other reasons it would live on without one.
 			this.server.once("error", error => {

@@ -46,7 +46,9 @@ export const gatewaySettings = {
 
 	/** moleculer-web calls it first of all that it does with a request. */
 	rootCallOptions(this: Service, options: CallingOptions, req: IncomingRequest, res: GatewayResponse) {
-		beginTrace(options, req, { trusted: env().TRACE_INCOMING === "continue" });
+		beginTrace(options, req);
+		// moleculer-web sets it later: the rest of the request may be refused before that.
+		res.setHeader("X-Request-ID", String(options.requestID));
 		measure(this.broker, req, res, exchange => logExchange(this, req, exchange));
 	},
 

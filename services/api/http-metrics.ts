@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { ServiceBroker } from "moleculer";
+import type { Service, ServiceBroker } from "moleculer";
 import { count, observe, register } from "../../lib/observability/instruments.ts";
+import { UNREAD_STATUSES } from "./client-error.ts";
+import type { Unread } from "./http-server.ts";
 import { matchedRoute } from "./routes.ts";
 import { UNMATCHED } from "./trace.ts";
 
@@ -16,7 +18,8 @@ export function registerHttpMetrics(broker: ServiceBroker): void {
 			type: "counter",
 			name: "http.requests.total",
 			description: "HTTP requests by status; 499: the client did not wait for the answer",
-			labelNames: ["method", "route", "status"]
+			labelNames: ["method", "route", "status"],
+			known: UNREAD_STATUSES.map(status => ({ method: OTHER, route: UNMATCHED, status }))
 		},
 		{
 			type: "histogram",
@@ -60,4 +63,14 @@ export function measure(
 		observe(broker, "http.request.time", duration, labels);
 		onEnd({ ...labels, status, duration });
 	});
+}
+
+/**
+ * Counts and logs what was refused before {@link measure} saw it, since it could not be read as a request. Quietly: garbage
+ * costs its sender nothing, and must not flood the log.
+ */
+export function measureUnread({ broker, logger }: Pick<Service, "broker" | "logger">, unread: Unread): void {
+	const labels = { method: OTHER, route: UNMATCHED, status: unread.status };
+	count(broker, "http.requests.total", labels);
+	logger.debug("Request refused", { trace_id: unread.id, ...labels });
 }

@@ -9,6 +9,7 @@ import { apiError } from "./api.contract.ts";
 import { answerClientError } from "./client-error.ts";
 import { connectionsOf } from "./connections.ts";
 import { failure } from "./envelope.ts";
+import { traceOf } from "./trace.ts";
 
 /** What one client may hold of the server, and for how long. Times are in milliseconds. */
 export interface HttpLimits {
@@ -77,11 +78,24 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?]+\/?/i;
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
+/** What was refused since it could not be read as a request. */
+export interface Unread {
+	/** `X-Request-ID` of the answer. */
+	id: string;
+	status: number;
+}
+
 /**
  * Makes the HTTP server in front of the gateway: limits on connections, security headers on every answer, and CORS.
  * @param corsOrigins browser origins that may read answers; none: a preflight is answered like any unknown method
+ * @param onUnread is told of what `handler` does not get to see
  */
-export function httpServer(handler: Handler, corsOrigins: readonly string[], limits: HttpLimits = HTTP_LIMITS): Server {
+export function httpServer(
+	handler: Handler,
+	corsOrigins: readonly string[],
+	limits: HttpLimits = HTTP_LIMITS,
+	onUnread: (unread: Unread) => void = () => {}
+): Server {
 	const { maxRequestsPerSocket, maxConnections, stallTimeout, farewellTimeout, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
 	const headers = securityHeaders();
@@ -92,7 +106,7 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 		// No answer has an ETag, but moleculer-web finds that "*" fits each: it carries a request out and answers 304.
 		if (req.headers["if-none-match"]) delete req.headers["if-none-match"];
 		const hosts = hostsOf(req);
-		if (hosts > 1 || (hosts === 0 && req.httpVersion === "1.1")) refuseHost(res);
+		if (hosts > 1 || (hosts === 0 && req.httpVersion === "1.1")) onUnread(refuseHost(req, res));
 		else allowOrigin(req, res, () => handler(req, res));
 	};
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
@@ -107,7 +121,11 @@ export function httpServer(handler: Handler, corsOrigins: readonly string[], lim
 		const refuse = () => {
 			// A client would take a refusal in the midst of an answer for the answer's rest.
 			if (answers.some(res => res.headersSent && !res.writableEnded)) return void socket.destroy();
-			answerClientError(error, socket, newId());
+			// A request that has begun has its id, under which its handler counts and logs it.
+			const begun = answers.findLast(({ req }) => !req.complete)?.getHeader("X-Request-ID");
+			const id = String(begun ?? newId());
+			const status = answerClientError(error, socket, id);
+			if (status && !begun) onUnread({ id, status });
 			// Closed at once, with something unread, a connection is reset, and what was sent is lost.
 			setTimeout(() => socket.destroy(), farewellTimeout).unref();
 		};
@@ -155,7 +173,9 @@ function hostsOf({ rawHeaders }: IncomingMessage): number {
 }
 
 /** RFC 9112 section 3.2: a request without Host is refused, and one with several. */
-function refuseHost(res: ServerResponse): void {
+function refuseHost(req: IncomingMessage, res: ServerResponse): Unread {
 	const { status, body } = failure(apiError("HOST_NOT_ONE"));
-	answerJson(res, status, JSON.stringify(body), { "X-Request-ID": newId(), Connection: "close" });
+	const { traceID: id } = traceOf(req);
+	answerJson(res, status, JSON.stringify(body), { "X-Request-ID": id, Connection: "close" });
+	return { id, status };
 }

@@ -1,13 +1,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
-import type { ServiceBroker } from "moleculer";
+import type { Logger, ServiceBroker } from "moleculer";
 import { count, gauge, register } from "../../lib/observability/instruments.ts";
-import { newId } from "../../lib/observability/trace-context.ts";
 import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { failure } from "./envelope.ts";
 import { RouteLoad } from "./route-load.ts";
 import { allRoutes, matchedRoute, routes } from "./routes.ts";
+import { traceOf } from "./trace.ts";
 
 /** When a gateway refuses requests. */
 export interface OverloadLimits {
@@ -49,6 +49,7 @@ const answer = JSON.stringify(body);
  */
 export class Overload {
 	readonly #broker: ServiceBroker;
+	readonly #logger: Logger;
 	readonly #limits: OverloadLimits;
 	readonly #delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
 	#utilization = performance.eventLoopUtilization();
@@ -61,6 +62,7 @@ export class Overload {
 
 	constructor(broker: ServiceBroker, limits: OverloadLimits) {
 		this.#broker = broker;
+		this.#logger = broker.getLogger("api");
 		this.#limits = limits;
 		register(broker, [
 			{
@@ -82,7 +84,7 @@ export class Overload {
 			const load = this.#loadOf(req);
 			const reason = this.#reason(load);
 			if (reason && !vital.has(req.url ?? "")) {
-				this.#refuse(res, reason);
+				this.#refuse(req, res, reason);
 				return;
 			}
 			load.begin();
@@ -118,9 +120,12 @@ export class Overload {
 		return this.#isBusy() && this.inFlight >= this.#limits.whileBusy ? "busy" : undefined;
 	}
 
-	#refuse(res: ServerResponse, reason: Reason): void {
+	/** Quietly: lines of the log would be one more thing to do. */
+	#refuse(req: IncomingMessage, res: ServerResponse, reason: Reason): void {
+		const { traceID } = traceOf(req);
 		count(this.#broker, SHED, { reason });
-		answerJson(res, status, answer, { "X-Request-ID": newId(), ...headers });
+		answerJson(res, status, answer, { "X-Request-ID": traceID, ...headers });
+		this.#logger.debug("Request shed", { trace_id: traceID, reason, status });
 	}
 
 	#sample(): void {

@@ -1,20 +1,26 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CallingOptions, Context } from "moleculer";
-import { newId, parseTraceparent } from "../../lib/observability/trace-context.ts";
+import { env } from "../../lib/env.ts";
+import { newId, parseTraceparent, type TraceContext } from "../../lib/observability/trace-context.ts";
 import { failure } from "./envelope.ts";
 import { matchedRoute } from "./routes.ts";
 
 /** What stands for the path where no route fits: names and metrics must not grow with what clients invent. */
 export const UNMATCHED = "unmatched";
 
+/** The trace that a request belongs to: its client's, where clients are trusted with that, else a new one. */
+export function traceOf({ headers }: Pick<IncomingMessage, "headers">): TraceContext {
+	const isTrusted = env().TRACE_INCOMING === "continue";
+	return (isTrusted && parseTraceparent(String(headers.traceparent ?? ""))) || { traceID: newId() };
+}
+
 /**
  * Begins the trace of a request, or continues the client's: its id becomes that of the request, of every span and log
  * line, and `X-Request-ID`. Whether it is recorded is the client's decision where it made one, else ours; routes with
  * `traced: false` never are.
  */
-export function beginTrace(options: CallingOptions, req: IncomingMessage, { trusted }: { trusted: boolean }): void {
-	const incoming = trusted ? parseTraceparent(String(req.headers.traceparent ?? "")) : undefined;
-	const { traceID, id, sampled } = incoming ?? { traceID: newId() };
+export function beginTrace(options: CallingOptions, req: IncomingMessage): void {
+	const { traceID, id, sampled } = traceOf(req);
 	const traced = matchedRoute(req)?.traced !== false;
 	// moleculer-web has set what the client sent as X-Request-ID, which is not an id that we trust.
 	options.requestID = traceID;

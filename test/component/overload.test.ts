@@ -4,9 +4,11 @@ import { type AddressInfo, Socket } from "node:net";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceBroker } from "moleculer";
+import { newId } from "../../lib/observability/trace-context.ts";
 import { Overload } from "../../services/api/overload.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
 import { type App, quiet, startApp, useEnvironment } from "../support/app.ts";
+import { Log } from "../support/log.ts";
 import { until } from "../support/until.ts";
 
 useEnvironment({ OVERLOAD_REQUESTS_MAX: "4" });
@@ -15,6 +17,7 @@ describe("A gateway with more requests than it may keep", () => {
 	let app: App;
 	let release: () => void;
 	let token: string;
+	const log = new Log();
 	const ends: (() => Promise<void>)[] = [];
 	after(() => Promise.all(ends.map(end => end())));
 	before(async () => {
@@ -24,7 +27,11 @@ describe("A gateway with more requests than it may keep", () => {
 			resolve({ total: 0, notes: [], next_cursor: null });
 			({ promise: held, resolve } = Promise.withResolvers<object>());
 		};
-		app = await startApp({ after: (end: () => Promise<void>) => void ends.push(end) }, { note }, { metrics: true });
+		app = await startApp(
+			{ after: (end: () => Promise<void>) => void ends.push(end) },
+			{ note },
+			{ metrics: true, logger: log }
+		);
 		({ token } = await app.client.newUser());
 	});
 	const query = () => app.client.send("GET", "/v1/note/query", { token });
@@ -42,7 +49,15 @@ describe("A gateway with more requests than it may keep", () => {
 		);
 		for (const path of ["/healthz", "/readyz", "/ping"])
 			assert.equal((await app.client.send("GET", path)).status, 200, path);
-		assert.equal(app.broker.metrics.getMetric("http.shed.total")?.get({ reason: "full" })?.value, 3);
+		const traceID = newId();
+		const headers = { traceparent: `00-${traceID}-b7ad6b7169203331-01` };
+		const shed = await app.client.send("GET", "/v1/note/query", { token, headers });
+		assert.equal(shed.headers["x-request-id"], traceID);
+		assert.equal(
+			log.texts("debug").filter(text => text.startsWith("Request shed") && text.includes(traceID)).length,
+			1
+		);
+		assert.equal(app.broker.metrics.getMetric("http.shed.total")?.get({ reason: "full" })?.value, 4);
 
 		release();
 		for (const answer of await Promise.all(kept)) assertSuccess(answer);

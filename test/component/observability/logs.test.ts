@@ -9,6 +9,8 @@ import { RequestLogger } from "../../../lib/observability/logger.ts";
 import { observeStatement } from "../../../lib/observability/statements.ts";
 import { newId } from "../../../lib/observability/trace-context.ts";
 import { startApp, startSplitApp, useEnvironment } from "../../support/app.ts";
+import { sendRaw } from "../../support/raw.ts";
+import { until } from "../../support/until.ts";
 
 useEnvironment({ SLOW_REQUEST_MS: "1", SLOW_STATEMENT_MS: "1" });
 
@@ -74,6 +76,34 @@ describe("The log", () => {
 			[],
 			"health is not worth a line unless it is slow"
 		);
+	});
+
+	it("has a quiet line of what can not be read, under the id that the answer names", async t => {
+		const { options, said } = logged("debug");
+		const { client } = await startApp(t, {}, options);
+		const traceID = newId();
+		const json = "Content-Type: application/json\r\nTransfer-Encoding: chunked";
+		const unread: [bytes: string, line: object][] = [
+			["garbage\r\n\r\n", { level: "debug", msg: "Request refused", route: "unmatched", status: 400 }],
+			[
+				`GET /ping HTTP/1.1\r\nHost: x\r\nX-Large: ${"x".repeat(20_000)}\r\n\r\n`,
+				{ level: "debug", msg: "Request refused", route: "unmatched", status: 431 }
+			],
+			[
+				`GET /ping HTTP/1.1\r\nHost: x\r\nHost: y\r\ntraceparent: 00-${traceID}-b7ad6b7169203331-01\r\n\r\n`,
+				{ level: "debug", msg: "Request refused", route: "unmatched", status: 400, trace_id: traceID }
+			],
+			// It had begun: the client got no answer of its handler's.
+			[`POST /v1/user/login HTTP/1.1\r\nHost: x\r\n${json}\r\n\r\nZZ\r\n`, { route: "/v1/user/login", status: 499 }]
+		];
+		for (const [bytes, expected] of unread) {
+			const { text } = await sendRaw(client.url, bytes);
+			const [, id] = text.match(/X-Request-ID: ([0-9a-f]{32})\r\n/i) ?? [];
+			const own = () => said(/^(Slow request|Request|Request refused)$/).filter(line => line.trace_id === id);
+			await until("it is logged", () => own().length > 0);
+			assert.equal(own().length, 1);
+			assert.partialDeepStrictEqual(own()[0], expected);
+		}
 	});
 
 	it("tells in every line of a request which one it is, also on the other node and in another service", async t => {

@@ -10,6 +10,7 @@ import { observerOf } from "../../../mixins/db/statement.ts";
 import type { DbMethods } from "../../../mixins/db.mixin.ts";
 import { startApp, startSplitApp, useEnvironment } from "../../support/app.ts";
 import { freePort } from "../../support/processes.ts";
+import { sendRaw } from "../../support/raw.ts";
 import { Scrape } from "../../support/scrape.ts";
 
 useEnvironment({ LOGIN_LIMIT_PER_MINUTE: "20" });
@@ -67,6 +68,14 @@ describe("The metrics of a process", () => {
 			unseen.map(({ name }) => name),
 			[]
 		);
+	});
+
+	it("count what can not be read as a request", async t => {
+		const { client, scrape } = await measuredApp(t);
+		await sendRaw(client.url, "garbage\r\n\r\n");
+		await sendRaw(client.url, "GET /ping HTTP/1.1\r\n\r\n");
+		const unread = { method: "other", route: "unmatched", status: "400" };
+		assert.equal((await scrape()).value("http_requests_total", unread), 2);
 	});
 
 	it("tell what the process does: event loop, heap", async t => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { newId } from "../../../lib/observability/trace-context.ts";
 import { startApp, useEnvironment } from "../../support/app.ts";
+import { sendRaw } from "../../support/raw.ts";
 
 useEnvironment({ TRACE_INCOMING: "ignore" });
 
@@ -13,5 +14,8 @@ describe("A gateway that faces strangers", () => {
 		const answer = await client.send("GET", "/openapi.json", { headers });
 		assert.match(String(answer.headers["x-request-id"]), /^[0-9a-f]{32}$/);
 		assert.notEqual(answer.headers["x-request-id"], traceID);
+		const refused = await sendRaw(client.url, `GET / HTTP/1.1\r\ntraceparent: ${headers.traceparent}\r\n\r\n`);
+		assert.match(refused.text, /X-Request-ID: [0-9a-f]{32}\r\n/);
+		assert.equal(refused.text.includes(traceID), false);
 	});
 });
