@@ -31,6 +31,7 @@ export const apiError = errorTable({
 	BODY_NOT_AN_OBJECT: [400, "The body must be a JSON object"],
 	BODY_TOO_LARGE: [413, "The body is too large"],
 	UNSUPPORTED_MEDIA_TYPE: [415, "The body must be JSON"],
+	NEITHER_JSON_NOR_FORM: [415, "The body must be JSON or a form"],
 	UNSUPPORTED_CONTENT_ENCODING: [415, "The body must not be compressed"],
 	TOO_MANY_REQUESTS: [429, "Too many requests"],
 	OVERLOADED: [503, "Service unavailable"],

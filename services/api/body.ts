@@ -19,11 +19,12 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Refuses a body that a route does not take, before anything reads it.
- * @throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE
+ * @throws UNSUPPORTED_MEDIA_TYPE, NEITHER_JSON_NOR_FORM, BODY_TOO_LARGE
  */
 export function checkBody(req: Pick<IncomingMessage, "headers">, route: { form?: true }): void {
 	const kind = kindOf(req);
-	if (hasBody(req) && kind !== "json" && !(kind === "form" && route.form)) throw apiError("UNSUPPORTED_MEDIA_TYPE");
+	if (hasBody(req) && kind !== "json" && !(kind === "form" && route.form))
+		throw apiError(route.form ? "NEITHER_JSON_NOR_FORM" : "UNSUPPORTED_MEDIA_TYPE");
 	// body-parser reads all of it before it says so.
 	if (lengthOf(req) > BODY_LIMIT) throw apiError("BODY_TOO_LARGE");
 }

@@ -9,7 +9,7 @@ const errorAnswers = {
 	408: "The request did not come in time",
 	409: "Taken name, or stale version",
 	413: "The body is too large",
-	415: "The body is not JSON",
+	415: "The body is of a type that the request does not take, or compressed",
 	422: "A field breaks a rule; `data.errors` names each",
 	429: "Too many requests",
 	431: "The headers are too large",

@@ -115,6 +115,7 @@ describe("checkBody()", () => {
 	for (const type of refused)
 		it(`refuses ${type}`, () => {
 			assert.throws(() => checkBody(body(type), {}), { type: "UNSUPPORTED_MEDIA_TYPE" });
+			if (type !== form) assert.throws(() => checkBody(body(type), { form: true }), { type: "NEITHER_JSON_NOR_FORM" });
 		});
 	it("refuses a body that says it is too large", () => {
 		const ofLength = (length: number) => request({ "content-type": "application/json", "content-length": `${length}` });

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { assertFailure, assertInvalid, assertSuccess } from "../../support/answers.ts";
 import { onBothShapes, useEnvironment } from "../../support/app.ts";
@@ -32,6 +33,18 @@ onBothShapes(app => {
 			const raw = `username=${username}+é&password=a+b+c+d`;
 			assertSuccess(await register({ raw, headers: FORM_TYPE }), 201);
 			await app().client.login(`${username} é`, "a b c d");
+		});
+
+		it("is named by those that refuse another type", async () => {
+			for (const [path, message] of [
+				["/v1/user/register", "The body must be JSON or a form"],
+				["/v1/user/login", "The body must be JSON or a form"],
+				["/v1/user/refresh", "The body must be JSON"]
+			] as const) {
+				const answer = await app().client.send("POST", path, { raw: "a=1", headers: { "Content-Type": "text/plain" } });
+				assertFailure(answer, "mediaType");
+				assert.equal(answer.body.message, message);
+			}
 		});
 
 		it("is taken by no other route", async () => {
