@@ -26,7 +26,8 @@ export interface AccessTokens {
 
 /**
  * Signs and verifies access tokens (JWT, HS256). The first key signs and its `kid` stands in the header; all keys verify,
- * so that a key can be rotated: add the new one in front, remove the old one when its last token has expired.
+ * so that a key can be rotated: every node knows the new one before any signs with it. See docs/operations.md, "Rotate the
+ * signing keys".
  * @param maxAge seconds after which a token has ended, also one that was signed to live longer; default: as long as it says
  */
 export function accessTokens(keys: readonly SigningKey[], maxAge = Number.POSITIVE_INFINITY): AccessTokens {
