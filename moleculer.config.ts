@@ -9,6 +9,7 @@ import { RequestLogger } from "./lib/observability/logger.ts";
 import { metrics } from "./lib/observability/metrics.ts";
 import { tracing } from "./lib/observability/tracing.ts";
 import { overwritingVariables } from "./lib/option-variables.ts";
+import { orderlyStop } from "./lib/orderly-stop.ts";
 import { sealedPackets } from "./lib/sealed-packets.ts";
 import { natsOptions, tlsCertificates } from "./lib/server-options.ts";
 import { DiscreetValidator } from "./lib/validator.ts";
@@ -44,7 +45,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		...measurements,
 		middlewares: [
 			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
-			...[policies, contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
+			...[orderlyStop(), policies, contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
 		],
 		replOptions: {
 			delimiter: "notemesh $",
@@ -52,10 +53,6 @@ export function brokerOptions(env: Env): BrokerOptions {
 		},
 
 		created(broker) {
-			// A second signal would not wait for what the first one has begun: moleculer ends the process after each.
-			const stop = broker.stop.bind(broker);
-			let stopped: Promise<void> | undefined;
-			broker.stop = () => (stopped ??= stop());
 			// moleculer logs a service that can not be loaded and goes on without it.
 			broker.localBus.on("$broker.error", ({ error, type }: { error: Error; type: string }) => {
 				if (type === "failedLoadService") broker.fatal("A service can not be loaded", error, true);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Errors, type Service } from "moleculer";
 import SequelizeDbAdapter from "moleculer-db-adapter-sequelize";
 import {
@@ -10,7 +11,7 @@ import {
 	type Sequelize,
 	type WhereOptions
 } from "sequelize";
-import { acquire, type ConnectionOptions, type SharedConnection } from "./connection.ts";
+import { acquire, CLOSE_TIMEOUT_MS, type ConnectionOptions, type SharedConnection } from "./connection.ts";
 import { withoutPassword } from "./mysql-url.ts";
 import { untilReachable } from "./wait.ts";
 
@@ -108,6 +109,7 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 	readonly #options: AdapterOptions;
 	readonly #url: () => string;
 	#stopping = new AbortController();
+	#migration?: Promise<void>;
 	#owner!: Owner;
 	#connection?: SharedConnection;
 
@@ -130,9 +132,12 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		this.#connection = acquire(url, { logger, ...this.#options.connection });
 		this.db = this.#connection.sequelize;
 		this.#stopping = new AbortController();
+		const { signal } = this.#stopping;
 		try {
-			await untilReachable(this.db, { name, logger, signal: this.#stopping.signal });
-			await this.#migrate(name);
+			await untilReachable(this.db, { name, logger, signal });
+			this.#migration = this.#migrate(name, signal);
+			await this.#migration;
+			signal.throwIfAborted();
 			this.#connection.limitSilence();
 		} catch (error) {
 			await this.disconnect();
@@ -142,9 +147,12 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		logger.info(`Connected to database ${name}.`);
 	}
 
-	/** Gives the connection back; a `connect` that is still waiting is rejected. */
+	/** Gives the connection back; a `connect` that is still waiting is rejected, one that migrates ends that first. */
 	override async disconnect(): Promise<void> {
 		this.#stopping.abort(new Errors.MoleculerError("The service was stopped", 503, "SERVICE_STOPPED"));
+		const timeout = this.#options.connection.closeTimeout ?? CLOSE_TIMEOUT_MS;
+		// A migration that fails is told of by `connect`.
+		await Promise.race([this.#migration?.catch(() => {}), delay(timeout, undefined, { ref: false })]);
 		await this.#connection?.release();
 	}
 
@@ -194,14 +202,18 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		return { [this.model.primaryKeyAttribute]: key } as WhereOptions;
 	}
 
-	async #migrate(name: string): Promise<void> {
+	async #migrate(name: string, signal: AbortSignal): Promise<void> {
 		const { migrator, migrateCommand } = this.#options;
 		const mode = this.#options.migrate ?? (this.db.getDialect() === "sqlite" ? "auto" : "check");
 		if (!migrator || mode === "off") return;
 
+		signal.throwIfAborted();
 		const migrations = migrator(this.db);
 		if (mode === "auto") {
-			const applied = await inTurn(this.db, () => migrations.up());
+			const applied = await inTurn(this.db, async () => {
+				signal.throwIfAborted();
+				return migrations.up();
+			});
 			if (applied.length > 0) this.#owner.logger.info(`Migrations applied to ${name}: ${applied.join(", ")}.`);
 			return;
 		}

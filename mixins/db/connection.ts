@@ -34,7 +34,7 @@ export interface ConnectionOptions {
 	 * keeps a connection without work, and than any transaction waits for something else. Default 20.
 	 */
 	silenceTimeout?: number;
-	/** MySQL: how long closing waits for queries that are still running, in milliseconds. Default 5000. */
+	/** How long closing waits for queries that are still running, and before that for a migration, in milliseconds. Default 5000. */
 	closeTimeout?: number;
 	/** SQLite: see there. */
 	sqlite?: SqliteOptions;
@@ -66,6 +66,9 @@ interface Pool {
  * go through text.
  */
 const READING = { typeCast: true, timezone: "Z", dateStrings: ["DATE"] };
+
+/** How long closing waits where the options do not say. */
+export const CLOSE_TIMEOUT_MS = 5_000;
 
 const pools = new Map<string, Pool>();
 
@@ -99,7 +102,7 @@ function openSqlite(path: string, options: ConnectionOptions): Pool {
 		limitSilence() {},
 		async close() {
 			// As a pool of MySQL does: what is being written ends first.
-			const release = await writeLockOf(storage).acquire(options.closeTimeout ?? 5_000);
+			const release = await writeLockOf(storage).acquire(options.closeTimeout ?? CLOSE_TIMEOUT_MS);
 			await sequelize.close();
 			release?.();
 			if (path === IN_MEMORY) rmSync(dirname(storage), { recursive: true });
@@ -158,7 +161,7 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 		const timer = setTimeout(() => {
 			const reason = new Error("The connection was closed before the database had answered");
 			for (const { stream } of connections) stream.destroy(reason);
-		}, options.closeTimeout ?? 5_000);
+		}, options.closeTimeout ?? CLOSE_TIMEOUT_MS);
 		await sequelize.close();
 		clearTimeout(timer);
 	}

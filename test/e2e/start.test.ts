@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -98,6 +98,28 @@ describe("npm start", () => {
 		assert.deepEqual(statuses, [100, 200]);
 		assert.equal((await node.exited).code, 0);
 		assert.doesNotMatch(node.output, /ERROR/);
+	});
+
+	it("ends a migration that is running when it is stopped in the midst of its start", async () => {
+		const DATA_DIR = join(dataDir, "new");
+		mkdirSync(DATA_DIR);
+		const file = join(DATA_DIR, "note.sqlite");
+		using notes = new DatabaseSync(file);
+		notes.exec("PRAGMA journal_mode = WAL");
+		await using holder = spawnNode({ args: ["test/support/hold-sqlite-lock.ts", file] });
+		await holder.waitForLine(/locked/);
+		const node = spawnNode({ args: [...RUNNER, "services"], env: { DATA_DIR, PORT: "0", LOG_LEVEL: "debug" } });
+		await node.waitForLine(/note: BEGIN IMMEDIATE/);
+		node.signal("SIGTERM");
+		await node.waitForLine(/Service 'letter' stopped/);
+		await holder.stop();
+		assert.equal((await node.exited).code, 0, node.output);
+		assert.doesNotMatch(node.output, /\] (WARN|ERROR|FATAL)/);
+		const applied = notes.prepare("SELECT name FROM note_migrations ORDER BY name").all();
+		assert.deepEqual(
+			applied.map(({ name }) => `${name}.ts`),
+			readdirSync("models/migrations/note").sort()
+		);
 	});
 
 	it("stops when npm alone is asked to", async () => {

@@ -6,7 +6,7 @@ import { RUNNER } from "../../scripts/local-mesh.ts";
 import { startEtcd } from "../../scripts/servers/etcd.ts";
 import { startMariadb } from "../../scripts/servers/mariadb.ts";
 import { startNats } from "../../scripts/servers/nats.ts";
-import { spawnNode } from "../support/processes.ts";
+import { freePort, spawnNode } from "../support/processes.ts";
 import { requireServers } from "../support/servers.ts";
 import { until } from "../support/until.ts";
 
@@ -49,5 +49,20 @@ describe("A node whose servers are not there yet", await requireServers("nats", 
 		await etcd.start();
 		await node.waitForLine(/started successfully/);
 		assert.equal(await node.stop(), 0);
+	});
+
+	it("ends with code 0, and says nothing of a failure, when it is stopped while it waits for its database", async t => {
+		const [nats, etcd, port] = await Promise.all([startNats({ jetstream: true }), startEtcd(), freePort()]);
+		t.after(() => Promise.all([nats.stop(), etcd.stop()]));
+		const node = spawnNode({
+			args: RUNNER,
+			env: {
+				...{ NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url, DATABASE_URL: `mysql://root@127.0.0.1:${port}/{service}` },
+				...{ SERVICEDIR: "services/note", NODE_NAME: "note-1", TRACE_EXPORTER: "none" }
+			}
+		});
+		await node.waitForLine(/Database \S+ cannot be reached/);
+		assert.equal(await node.stop(), 0, node.output);
+		assert.doesNotMatch(node.output, /ERROR|FATAL/);
 	});
 });

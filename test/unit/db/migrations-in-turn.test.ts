@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceBroker } from "moleculer";
-import { DataTypes } from "sequelize";
+import { DataTypes, type Sequelize } from "sequelize";
 import { DbMixin } from "../../../mixins/db.mixin.ts";
+
+const define = { id: { type: DataTypes.BIGINT, primaryKey: true } };
 
 it("Services of one database that start together are migrated one after the other", async t => {
 	let running = 0;
@@ -17,7 +19,6 @@ it("Services of one database that start together are migrated one after the othe
 			return [];
 		}
 	});
-	const define = { id: { type: DataTypes.BIGINT, primaryKey: true } };
 	const broker = new ServiceBroker({ logger: false });
 	for (const name of ["order", "line"])
 		broker.createService({
@@ -27,4 +28,34 @@ it("Services of one database that start together are migrated one after the othe
 	t.after(() => broker.stop());
 	await broker.start();
 	assert.equal(most, 1);
+});
+
+it("A stop lets the migration that is running end, and none begin after it", async () => {
+	const [begun, stopping] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+	const outcomes: string[] = [];
+	const migrator = (db: Sequelize) => ({
+		pending: async () => [],
+		async up() {
+			begun.resolve();
+			await stopping.promise;
+			outcomes.push(
+				await db.authenticate().then(
+					() => "ended",
+					() => "cut off"
+				)
+			);
+			return [];
+		}
+	});
+	const broker = new ServiceBroker({ logger: false });
+	for (const name of ["order", "line"])
+		broker.createService({
+			name,
+			mixins: [DbMixin({ model: { name, define }, migrator, url: () => "sqlite::memory:" })]
+		});
+	broker.createService({ name: "last", stopped: () => stopping.resolve() });
+	const cutShort = assert.rejects(broker.start(), { type: "SERVICE_STOPPED" });
+	await begun.promise;
+	await Promise.all([broker.stop(), cutShort]);
+	assert.deepEqual(outcomes, ["ended"]);
 });
