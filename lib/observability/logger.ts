@@ -88,7 +88,7 @@ function lineOf(args: unknown[]): [fields: object, text: string] {
 		if (argument instanceof Error) fields.err = redacted(argument);
 		else if (Array.isArray(argument)) fields.list = redacted(argument);
 		else if (typeof argument === "object" && argument !== null) Object.assign(fields, redacted(argument));
-		else texts.push(String(argument));
+		else if (argument !== undefined) texts.push(String(argument));
 	}
 	return [fields, stripVTControlCharacters(texts.join(" "))];
 }
