@@ -19,7 +19,7 @@ export const sagaParams = {
 			type: "enum",
 			values: STATUS,
 			optional: true,
-			messages: { enumValue: "The 'status' field must be one of {expected}." }
+			messages: { enumValue: "The 'status' field must be one of: {expected}." }
 		},
 		attention: { type: "boolean", convert: true, optional: true },
 		limit: { type: "number", integer: true, min: 1, max: 500, convert: true, optional: true }

@@ -55,7 +55,7 @@ describe("The commands of the REPL", () => {
 		["letters discard", /^letters list \|.*$/],
 		["letters discard all", /^letters list \|.*$/],
 		["letters show 7", /^Dead letter not found$/],
-		["saga list --status foo", /^The 'status' field must be one of submitted, aborting, succeed, failed\.$/],
+		["saga list --status foo", /^The 'status' field must be one of: submitted, aborting, succeed, failed\.$/],
 		["saga list --limit abc", /^The 'limit' field must be a number\.$/],
 		["saga show g*1", /^The 'gid' field fails to match the required pattern\.$/],
 		["saga show other", /^No saga is called "other"\.$/]
