@@ -76,7 +76,7 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				throw error;
 			}
 			if (rule.only === "refusals" || recorded.has(ctx)) return result;
-			await service.transaction(transaction => write(service, transaction, ctx, recordOf(ctx, rule)));
+			await service.transaction(transaction => write(service, transaction, ctx, recordOf(ctx, rule, { result })));
 			return result;
 		};
 

@@ -1,5 +1,8 @@
 import type { Context } from "moleculer";
 
+/** What is recorded of a change beside who, what and when. */
+type Details = Record<string, string | number | boolean>;
+
 /** What is recorded of an action. */
 export interface AuditRule {
 	/** What kind of thing it changes, e.g. `"note"`. */
@@ -8,6 +11,11 @@ export interface AuditRule {
 	id?: string;
 	/** Parameters that may be recorded; all others are left out. */
 	details?: readonly string[];
+	/**
+	 * What may be recorded of the action's result, where that was not known before: keep it short. Only of an action that
+	 * is recorded after it ended.
+	 */
+	result?(result: unknown): Details;
 	/** The action that is recorded, where this one is a step of it. */
 	action?: string;
 	/** Nothing is recorded of success: a step records it. */
@@ -37,19 +45,21 @@ export interface AuditRecord {
 	request_id: string;
 	/** The trace of the request (W3C), to be found in the tracing system. */
 	trace_id: string;
-	details: Record<string, string | number | boolean>;
+	details: Details;
 }
 
 interface Outcome {
 	about?: AuditedObject;
 	error?: unknown;
+	/** What the action returned. */
+	result?: unknown;
 }
 
 const LONGEST_TEXT = 64;
 const LONGEST_DETAIL = 256;
 
 /** The record of an action's outcome. */
-export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: Outcome = {}): AuditRecord {
+export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error, result }: Outcome = {}): AuditRecord {
 	const params = (ctx.params ?? {}) as Record<string, unknown>;
 	const { user } = ctx.meta as { user?: { id?: number } | null };
 	const id = about.id ?? (rule.id === undefined ? undefined : params[rule.id]);
@@ -63,7 +73,10 @@ export function recordOf(ctx: Context, rule: AuditRule, { about = {}, error }: O
 		...outcomeOf(error),
 		request_id: cut(requestId),
 		trace_id: traceId(requestId),
-		details: Object.fromEntries((rule.details ?? []).flatMap(name => detail(name, params[name])))
+		details: {
+			...Object.fromEntries((rule.details ?? []).flatMap(name => detail(name, params[name]))),
+			...(result !== undefined && rule.result?.(result))
+		}
 	};
 }
 

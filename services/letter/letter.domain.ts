@@ -1,4 +1,4 @@
-import type { Letter, WholeLetter } from "./letter.contract.ts";
+import type { Letter, Replayed, WholeLetter } from "./letter.contract.ts";
 
 /** A dead letter as the channels keep it. */
 interface KeptLetter {
@@ -40,4 +40,11 @@ export function present({
 /** A letter with everything that is known of it. */
 export function presentWhole(letter: KeptLetter): WholeLetter {
 	return { ...present(letter), error_stack: letter.error.stack, headers: letter.headers, data: letter.data };
+}
+
+const MOST_RECORDED = 100;
+
+/** What the audit log keeps of a replay of many: how many, and which were the first. */
+export function replayedDetails({ letter_ids }: Replayed): { letters: number; letter_ids: string } {
+	return { letters: letter_ids.length, letter_ids: letter_ids.slice(0, MOST_RECORDED).join(",") };
 }

@@ -12,7 +12,7 @@ import { migratorOf } from "../../models/migrator.ts";
 import { outboxModel } from "../../models/outbox.model.ts";
 import * as contract from "./letter.contract.ts";
 import { letterError } from "./letter.contract.ts";
-import { present, presentWhole } from "./letter.domain.ts";
+import { present, presentWhole, replayedDetails } from "./letter.domain.ts";
 
 interface LetterMethods extends DbMethods, EventsMethods {
 	/** Runs something on the dead letters for an admin. @throws LETTER_ADMIN_ONLY, LETTER_NOT_FOUND, LETTER_UNDELIVERABLE */
@@ -75,7 +75,7 @@ const LetterService: ServiceSchema<DbSettings, LetterMethods> = {
 		replayAll: {
 			visibility: "published",
 			params: contract.replayLetters,
-			audit: { object: "letter", details: ["consumer"] },
+			audit: { object: "letter", details: ["consumer"], result: replayedDetails },
 			async handler(ctx: Context<contract.ReplayLetters, Meta>): Promise<contract.Replayed> {
 				return { letter_ids: await this.onLetters(ctx, dead => dead.replayAll(ctx.params.consumer)) };
 			}

@@ -176,7 +176,8 @@ describe("The audit log", () => {
 			assertSuccess(await client.send("POST", `/v1/admin/letter/${second?.letter_id}/replay`, { token: admin.token }));
 			await until("it is back", async () => (await list()).some(letter => letter.letter_id !== second?.letter_id));
 			const replayed = await client.send("POST", "/v1/admin/letter/replay", { token: admin.token, json: {} });
-			assert.equal(assertSuccess<{ letter_ids: number[] }>(replayed).letter_ids.length, 1);
+			const { letter_ids } = assertSuccess<{ letter_ids: number[] }>(replayed);
+			assert.equal(letter_ids.length, 1);
 			await until("it is back again", async () => (await list()).length === 1);
 			const gone = {
 				stream: "AUDIT",
@@ -198,6 +199,7 @@ describe("The audit log", () => {
 				entries.map(({ action }) => action),
 				["letter.discard", "letter.discard", "letter.replay", "letter.replayAll", "letter.replay", "letter.discard"]
 			);
+			assert.deepEqual(entries[3]?.details, { letters: 1, letter_ids: String(letter_ids[0]) });
 		});
 	});
 
