@@ -80,20 +80,24 @@ describe("The audit log", () => {
 				assertFailure(await client.send("POST", "/v1/note", { ...write, token: "forged" }), "unauthorized");
 			assertFailure(await client.send("GET", "/v1/admin/letter", { token: user.token }), "forbidden");
 			assertFailure(await client.send("GET", "/v1/note/query", { token: "forged" }), "unauthorized");
+			// Read before anybody looks at the token: nobody's.
+			const headers = { "Content-Type": "application/json" };
+			assertFailure(await client.send("POST", "/v1/note", { token: user.token, headers, raw: "{" }), "unreadable");
 			const gateway = broker.getLocalService("api") as unknown as { tellRefusals(): Promise<void> };
 			await gateway.tellRefusals();
-			const refused = await entriesOf(client, admin.token, query, 2);
+			const refused = await entriesOf(client, admin.token, query, 3);
 			assert.deepEqual(
 				refused
 					.map(({ source, action, user_id, error, details }) => [source, action, user_id, error, details.count])
 					.sort(),
 				[
 					["api", "letter.list", user.user_id, "FORBIDDEN", 1],
+					["api", "note.create", null, "BODY_NOT_JSON", 1],
 					["api", "note.create", null, "UNAUTHENTICATED", 3]
 				]
 			);
 			await gateway.tellRefusals();
-			assert.equal((await entriesOf(client, admin.token, query, 2)).length, 2);
+			assert.equal((await entriesOf(client, admin.token, query, 3)).length, 3);
 			const [verdict] = await call(app().worker, "audit.verify", { source: "api" });
 			assert.equal(verdict?.broken, null);
 		});

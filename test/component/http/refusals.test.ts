@@ -27,7 +27,7 @@ describe("Every route", () => {
 				app().client.send(route.method, path + query, { token: user.token, ...options, ...extra });
 
 			if (route.auth)
-				it(`${name} answers 401 without a token, whatever else is in the request`, async () => {
+				it(`${name} answers 401 to a good request without a token`, async () => {
 					assertFailure(await app().client.send(route.method, path, options), "unauthorized");
 				});
 
