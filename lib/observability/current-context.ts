@@ -3,7 +3,9 @@ import type { Context, Middleware } from "moleculer";
 
 const contexts = new AsyncLocalStorage<Context>();
 
-/** The context of the action or event handler that is running, wherever in its call tree the asker is. */
+type MessageHandler = (ctx: Context, message: unknown) => Promise<void>;
+
+/** The context of the action, event or message handler that is running, wherever in its call tree the asker is. */
 export function currentContext(): Context | undefined {
 	return contexts.getStore();
 }
@@ -13,8 +15,8 @@ export function inContext<T>(ctx: Context | undefined, work: () => T): T {
 	return ctx ? contexts.run(ctx, work) : work();
 }
 
-/** Makes the context of each local action and event handler known to {@link currentContext}. */
-export const contextMiddleware: Middleware = {
+/** Makes the context of each local handler of actions, events and durable messages known to {@link currentContext}. */
+export const contextMiddleware: Middleware & { localChannel(next: MessageHandler): MessageHandler } = {
 	name: "CurrentContext",
 
 	localAction(next) {
@@ -23,5 +25,9 @@ export const contextMiddleware: Middleware = {
 
 	localEvent(next) {
 		return ctx => contexts.run(ctx, next, ctx);
+	},
+
+	localChannel(next) {
+		return (ctx, message) => contexts.run(ctx, next, ctx, message);
 	}
 };

@@ -20,17 +20,23 @@ const MEASURE_MS = 5_000;
 /** One consumer in one service: subscription, worker, context of the handler, metrics. */
 export class ServedConsumer {
 	readonly #options: Options;
+	readonly #handler: ChannelHandler;
 	readonly #worker: Worker;
 	readonly #subscription: Subscription;
 	readonly #measuring: NodeJS.Timeout;
 
 	constructor(options: Options) {
-		const { service, channels, definition, probe } = options;
+		const { service, channels, definition, handler, probe } = options;
 		const { name, stream } = definition;
 		const labels = { consumer: name };
-		const { metrics } = service.broker;
+		const { metrics, middlewares } = service.broker;
 		showConsumer(service.broker, name);
 		this.#options = options;
+		this.#handler = middlewares.wrapHandler(
+			"localChannel",
+			handler.bind(service),
+			definition as never
+		) as ChannelHandler;
 		this.#worker = new Worker({
 			definition,
 			handle: delivery => this.#handle(delivery),
@@ -66,7 +72,7 @@ export class ServedConsumer {
 	}
 
 	async #handle(delivery: Delivery): Promise<void> {
-		const { service, definition, handler } = this.#options;
+		const { service, definition } = this.#options;
 		const replayFor = delivery.headers[REPLAY_FOR];
 		if (replayFor !== undefined && replayFor !== definition.name) return;
 
@@ -83,7 +89,7 @@ export class ServedConsumer {
 		const { headers, stream, seq } = delivery;
 		const message: ChannelMessage = { ...delivery, id: headers["event-id"] ?? `${stream}:${seq}` };
 		try {
-			await handler.call(service, ctx as Context<never, Record<string, unknown>>, message);
+			await this.#handler(ctx as Context<never, Record<string, unknown>>, message);
 		} catch (error) {
 			if (span && error instanceof Error) span.setError(error);
 			throw error;

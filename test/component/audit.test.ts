@@ -6,6 +6,7 @@ import { type Span, TracerExporters } from "moleculer";
 import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
 import { hasType } from "../../lib/errors.ts";
+import { contextMiddleware } from "../../lib/observability/current-context.ts";
 import type { Channels } from "../../mixins/channels.mixin.ts";
 import type { AuditPage, AuditVerdict } from "../../services/audit/audit.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
@@ -223,7 +224,7 @@ describe("The audit log", () => {
 	it("stands in the trace of the request that it records, from the gateway to the row", async t => {
 		const kept = new Kept({});
 		const tracing = { enabled: true, exporter: kept as never };
-		const { client } = await startApp(t, {}, { tracing });
+		const { client } = await startApp(t, {}, { tracing, middlewares: [contextMiddleware] });
 		const user = await client.newUser();
 		await client.newNote(user.token);
 		const [entry] = await entriesOf(client, user.token, "&action=note.create");
@@ -231,6 +232,7 @@ describe("The audit log", () => {
 		await until("the consumer's span", () => inTrace().includes("channel 'audit-log'"));
 		assert.ok(inTrace().includes("POST /v1/note"), inTrace().join());
 		assert.ok(inTrace().includes("action 'note.create'"));
+		assert.ok(inTrace().includes("INSERT audit_entries"), inTrace().join());
 		assert.equal(entry?.trace_id, entry?.request_id);
 	});
 });
