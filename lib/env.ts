@@ -155,7 +155,12 @@ export const variables = {
 		"Address that the metrics listen on, and the one told to Prometheus unless it is 0.0.0.0"
 	),
 	SLOW_REQUEST_MS: integer(1000, 0, 600_000, "HTTP requests that take longer are logged, in milliseconds; 0: none"),
-	SLOW_STATEMENT_MS: integer(200, 0, 600_000, "SQL statements that take longer are logged, in milliseconds; 0: none")
+	SLOW_STATEMENT_MS: integer(
+		200,
+		0,
+		600_000,
+		"SQL statements of requests and messages that take longer are logged, in milliseconds; 0: none. Others (outbox relay, saga polling, migrations) are not looked at"
+	)
 } satisfies Record<string, Variable<unknown>>;
 
 /** The validated environment: one property per variable, already parsed. */

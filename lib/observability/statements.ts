@@ -19,7 +19,7 @@ interface StatementEnd {
 /**
  * Gives the statements of a handler a span each, a place in `db_statement_time`, and a line in the log where they take
  * longer than `SLOW_STATEMENT_MS`. For the DB mixin's `connection.onStatement`. Statements outside of a handler
- * (migrations, connecting) are not looked at.
+ * (outbox relay, saga polling, migrations, connecting) are not looked at.
  */
 export function observeStatement(statement: Statement): (end: StatementEnd) => void {
 	const ctx = currentContext();
