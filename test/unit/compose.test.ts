@@ -124,6 +124,16 @@ describe("docker-compose.yml", () => {
 		for (const port of ports) assert.match(port, /^127\.0\.0\.1:/);
 	});
 
+	it("publishes the metrics, which ask for no login, nowhere", () => {
+		const ports = new Set(ours.map(([, { environment }]) => environment?.METRICS_PORT));
+		assert.ok(ports.has("9464"));
+		const published = services.flatMap(([, service]) => service.ports ?? []);
+		assert.deepEqual(
+			published.filter(port => ports.has(port.split(":").at(-1))),
+			[]
+		);
+	});
+
 	it("uses no variable that .env.example does not explain", () => {
 		const used = [...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => name as string);
 		assert.ok(used.length > 0);
