@@ -30,9 +30,13 @@ interface Step {
 
 type Direction = "up" | "down";
 
-/** The services that have migrations. */
-export function migratedServices(): string[] {
-	return readdirSync(MIGRATIONS).sort();
+/** The services that have migrations: a folder each. What a file manager leaves beside them is none. */
+export function migratedServices(folder = MIGRATIONS): string[] {
+	const entries = readdirSync(folder, { withFileTypes: true });
+	return entries
+		.filter(entry => entry.isDirectory())
+		.map(({ name }) => name)
+		.sort();
 }
 
 /** Makes the migration runner of a service, as the DB mixin's option `migrator` takes it. */
