@@ -39,13 +39,13 @@ describe("The database users of docker-compose.yml", await requireServers("maria
 	});
 	after(() => server.stop());
 
-	it("let the migrations create both databases and their tables", async () => {
+	it("let the migrations create all five databases and their tables", async () => {
 		const url = `mysql://notemesh_migrate:migrate-secret@127.0.0.1:${server.port}/notemesh_{service}`;
 		const env = { NODE_ENV: "production", JWT_KEYS: `k1:${"x".repeat(32)}`, DATABASE_URL: url };
 		await using migration = spawnNode({ args: ["scripts/migrate.ts", "up"], env });
 		assert.equal((await migration.exited).code, 0, migration.output);
-		assert.match(migration.output, /note: created .*notemesh_note/);
-		assert.match(migration.output, /user: created .*notemesh_user/);
+		for (const service of ["audit", "letter", "note", "points", "user"])
+			assert.match(migration.output, new RegExp(`${service}: created .*notemesh_${service}`));
 	});
 
 	it("let a service read and write its rows, not change its tables, and see nothing of the other's", async () => {
