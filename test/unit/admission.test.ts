@@ -95,4 +95,20 @@ describe("A limit", () => {
 			await limit?.forget("key");
 		}
 	});
+
+	for (const [left, what, remaining] of [
+		[300, "gives back what was counted", 2],
+		[200, "gives nothing back: it might reach Redis in the next window", 1]
+	] as const)
+		it(`${what}, ${left} ms before the window ends`, async t => {
+			t.mock.timers.enable({ apis: ["Date", "setTimeout"] });
+			const events = { refused() {}, degraded() {}, storeUp() {} };
+			const limits = rateLimits({ redis: undefined, withoutRedis: "memory", events });
+			t.after(limits.close);
+			const limit = limits.limit({ name: "x", points: 3, seconds: 60 });
+			const count = await limit?.count("key");
+			t.mock.timers.tick(MINUTE - left);
+			await count?.giveBack();
+			assert.equal((await limit?.count("key"))?.remaining, remaining);
+		});
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import type { BrokerOptions, LogLevels } from "moleculer";
+import { type BrokerOptions, type LogLevels, ServiceBroker } from "moleculer";
 import { contextMiddleware } from "../../../lib/observability/current-context.ts";
 import { logCommand, logLevelMiddleware } from "../../../lib/observability/log-level.ts";
 import { RequestLogger } from "../../../lib/observability/logger.ts";
@@ -190,6 +190,15 @@ describe("The log", () => {
 			assert.match(text, /A careless line/);
 			for (const secret of ["planted", token, refresh_token, "$argon2"])
 				assert.equal(text.includes(secret), false, `found ${secret}: ${lines.find(line => line.includes(secret))}`);
+		});
+
+	for (const json of [true, false])
+		it(`holds nothing that a terminal would carry out, ${json ? "as JSON" : "for people"}`, async t => {
+			const { options, lines } = logged("info", json);
+			const broker = new ServiceBroker(options);
+			t.after(() => broker.stop());
+			broker.logger.warn("No node serves \u001b[2J\u001b[31mnote\u001b[0m", "\u001b]0;a title\u0007here");
+			assert.match(lines.join(""), /No node serves note here/);
 		});
 
 	it("is for people in development: one line of text each", async t => {
