@@ -189,8 +189,8 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			localAction: next => (ctx: Context) => requests.callOwn(ctx, next)
 		});
 		localBus.on("$transporter.noResponders", (signal: NoResponders) => {
-			const { nodeID, packet } = signal;
-			if (packet === "REQ" && nodeID && isJudged(nodeID)) suspects.noResponders(nodeID);
+			const { nodeID, packet, direct } = signal;
+			if (packet === "REQ" && nodeID && !direct && isJudged(nodeID)) suspects.noResponders(nodeID);
 			requests.noResponders(signal);
 		});
 		localBus.on("$transporter.lateRequest", () => metrics.count("lateRequests"));

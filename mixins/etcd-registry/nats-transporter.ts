@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import { Errors, Transporters } from "moleculer";
 import type { Msg, NatsConnection, Subscription } from "nats";
 import { untilListening } from "./nats-wait.ts";
+import { type Packet, readReplySubject, replySubject } from "./reply-subject.ts";
 import { type ClockMeasurement, RequestAge } from "./request-age.ts";
 import { isAnswerTooLarge, refuseAnswer } from "./too-large.ts";
 
@@ -17,6 +18,8 @@ export interface NoResponders {
 	nodeID: string | undefined;
 	packet: "REQ" | "PING";
 	id: string;
+	/** It was for the process that the registry knows; the node may have another one by now. */
+	direct: boolean;
 }
 
 /** What moleculer passes along with the serialized packet. */
@@ -24,15 +27,15 @@ interface SendMeta {
 	packet?: Packet;
 }
 
-interface Packet {
-	type: string;
-	target?: string | null;
-	payload: { id?: string; timeout?: number | null };
-}
-
 /** Where nats.js keeps its connection. */
 interface NatsInternals {
 	protocol: { transport: { socket?: Socket } };
+}
+
+/** What a node's INFO says where it takes requests under the id of its process, too. */
+export interface DirectInfo {
+	direct?: boolean;
+	instanceID: string;
 }
 
 export type NatsTransporterOptions = ConstructorParameters<typeof Transporters.NATS>[0];
@@ -54,6 +57,7 @@ export class NatsTransporter extends Transporters.NATS {
 	readonly #inbox = `_INBOX.${randomUUID().replaceAll("-", "")}`;
 	readonly #requests: Subscription[] = [];
 	readonly #age = new RequestAge(sender => this.#measureClock(sender));
+	readonly #forAny = new Set<string>();
 	#closing = false;
 
 	/** @param options URL (several with commas) or options of `nats.connect`; the defaults find a silent server within 30 s */
@@ -94,11 +98,14 @@ export class NatsTransporter extends Transporters.NATS {
 			await super.subscribe(command, nodeID);
 			return;
 		}
-		this.#requests.push(
-			this.client.subscribe(this.getTopicName(command, nodeID), {
-				callback: (_error: Error | null, message: Msg) => this.#requested(message)
-			})
-		);
+		const topic = this.getTopicName(command, nodeID);
+		for (const address of [topic, `${topic}.${this.broker.instanceID}`]) {
+			this.#requests.push(
+				this.client.subscribe(address, {
+					callback: (_error: Error | null, message: Msg) => this.#requested(message)
+				})
+			);
+		}
 	}
 
 	override async subscribeBalancedRequest(action: string): Promise<void> {
@@ -134,11 +141,19 @@ export class NatsTransporter extends Transporters.NATS {
 	override async send(topic: string, data: Buffer, meta?: SendMeta): Promise<void> {
 		const packet = meta?.packet;
 		this.#gather();
-		if (!this.client || !packet || (packet.type !== REQUEST && packet.type !== PING)) {
+		if (!this.client || (packet?.type !== REQUEST && packet?.type !== PING)) {
 			await super.send(topic, data);
 			return;
 		}
-		this.client.publish(topic, data, { reply: this.#replySubject(packet) });
+		const instance = this.#addressee(packet);
+		const request = packet.type === REQUEST ? { sender: this.nodeID, direct: instance !== undefined } : undefined;
+		const reply = replySubject(this.#inbox, packet, request);
+		this.client.publish(instance ? `${topic}.${instance}` : topic, data, { reply });
+	}
+
+	/** The request with this id may be taken by any process of its node when it is sent again. */
+	sendToAnyProcess(id: string): void {
+		this.#forAny.add(id);
 	}
 
 	/** Stops taking requests: everything sent before has been received, everything later gets "no responders". */
@@ -178,22 +193,19 @@ export class NatsTransporter extends Transporters.NATS {
 	}
 
 	/**
-	 * Nobody sends a reply there but NATS, when nobody listens. It carries what a request says of itself, too: headers would
-	 * take as long to write and read as the packet.
+	 * The process that a request is for, where its node takes requests that way. While a second process comes up with the
+	 * same node id, both are subscribed to the node's requests, and both might execute one.
 	 */
-	#replySubject({ type, target, payload: { id = "", timeout } }: Packet): string {
-		// A fraction's point would end the token.
-		const limit = Math.max(0, Math.ceil(timeout ?? 0));
-		const deadline = type === REQUEST ? [encode(this.nodeID), Date.now(), limit] : [];
-		return [this.#inbox, type, target ? encode(target) : "-", encode(id), ...deadline].join(".");
+	#addressee({ type, target, payload: { id = "" } }: Packet): string | undefined {
+		if (type !== REQUEST || !target || this.#forAny.delete(id)) return undefined;
+		const info = this.broker.registry.nodes.get(target)?.rawInfo as DirectInfo | null | undefined;
+		return info?.direct ? info.instanceID : undefined;
 	}
 
 	async #requested(message: Msg): Promise<void> {
-		const [_inbox, _instance, _type, _target, _id, from, departure, limit] = message.reply?.split(".") ?? [];
-		const timeout = Number(limit) || Number.POSITIVE_INFINITY;
-		const sentAt = Number(departure);
-		if (from && sentAt > 0) {
-			const sender = decode(from);
+		const sent = readReplySubject(message.reply ?? "");
+		if (sent?.sender && sent.sentAt > 0) {
+			const { sender, sentAt, timeout } = sent;
 			const verdict = this.#age.isOlder(sender, sentAt, timeout);
 			if (verdict === true || (verdict !== false && (await verdict))) {
 				this.logger.warn(`A request of '${sender}' came after its deadline of ${timeout} ms and is not executed.`);
@@ -211,10 +223,10 @@ export class NatsTransporter extends Transporters.NATS {
 
 	#replied(message: Msg): void {
 		if (message.data.length > 0 || message.headers?.code !== Number(NO_RESPONDERS)) return;
-		const [packet, target, id] = message.subject.slice(this.#inbox.length + 1).split(".");
-		if ((packet !== REQUEST && packet !== PING) || !target || id === undefined) return;
-		const nodeID = target === "-" ? undefined : decode(target);
-		this.broker.broadcastLocal("$transporter.noResponders", { nodeID, packet, id: decode(id) } satisfies NoResponders);
+		const sent = readReplySubject(message.subject);
+		if (sent?.type !== REQUEST && sent?.type !== PING) return;
+		const { type: packet, target: nodeID, id, direct } = sent;
+		this.broker.broadcastLocal("$transporter.noResponders", { nodeID, packet, id, direct } satisfies NoResponders);
 	}
 
 	async #followStatus(client: NatsConnection): Promise<void> {
@@ -239,12 +251,4 @@ export class NatsTransporter extends Transporters.NATS {
 			request.reject(new Errors.BrokerDisconnectedError("The connection to NATS was lost"));
 		}
 	}
-}
-
-function encode(text: string): string {
-	return Buffer.from(text).toString("base64url");
-}
-
-function decode(text: string): string {
-	return Buffer.from(text, "base64url").toString();
 }

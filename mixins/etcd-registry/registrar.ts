@@ -228,14 +228,15 @@ export class Registrar {
 	}
 
 	#nodeKey(info: object | undefined, leaving: boolean): [string, Buffer | undefined] {
-		const { nodeID, instanceID } = this.#broker;
+		const { nodeID, instanceID, transit } = this.#broker;
+		const direct = transit?.tx instanceof NatsTransporter;
 		const record = {
 			nodeID,
 			instanceID,
 			born: this.#born,
 			startedAt: this.startedAt,
 			leaving,
-			info: info as NodeInfo
+			info: { ...info, direct } as unknown as NodeInfo
 		};
 		return [this.#keys.node(nodeID, instanceID), info && encodeNode(record, this.#options.compressFrom)];
 	}

@@ -7,7 +7,7 @@ import {
 	type Service,
 	type ServiceBroker
 } from "moleculer";
-import type { NoResponders } from "./nats-transporter.ts";
+import { NatsTransporter, type NoResponders } from "./nats-transporter.ts";
 import { PendingRequests } from "./pending-requests.ts";
 import { WeightedStrategy } from "./strategy.ts";
 
@@ -31,6 +31,8 @@ export class Requests {
 	readonly #broker: ServiceBroker;
 	readonly #listener: RequestListener;
 	readonly #undelivered = new WeakSet<object>();
+	/** Errors of requests whose process is gone, while the node may have another. */
+	readonly #astray = new WeakSet<object>();
 
 	constructor(broker: ServiceBroker, listener: RequestListener) {
 		this.#broker = broker;
@@ -43,12 +45,13 @@ export class Requests {
 	}
 
 	/** The transporter found nobody listening: the request it was about fails, or goes elsewhere. */
-	noResponders({ id, nodeID }: NoResponders): void {
+	noResponders({ id, nodeID, direct }: NoResponders): void {
 		const { transit } = this.#broker;
 		const request = transit?.pendingRequests.get(id);
 		if (!transit || !request) return;
 		const error = new Errors.ServiceNotAvailableError({ action: request.ctx.action?.name, nodeID });
 		this.#undelivered.add(error);
+		if (direct) this.#astray.add(error);
 		transit.removePendingRequest(id);
 		request.reject(error);
 	}
@@ -76,6 +79,7 @@ export class Requests {
 			try {
 				return await this.#send(ctx, send);
 			} catch (error) {
+				if (this.#sendsAgain(error, ctx)) continue;
 				const next = this.#isUnexecuted(error, ctx) ? this.#nextEndpoint(ctx, tried) : undefined;
 				if (!next) throw error;
 				this.#listener.rerouted();
@@ -111,6 +115,14 @@ export class Requests {
 			over((error as { nodeID?: string }).nodeID === nodeID);
 			throw error;
 		}
+	}
+
+	/** A node may be a new process that is not registered yet, because etcd is away: it takes what no other one takes. */
+	#sendsAgain(error: unknown, { id, options }: Context): boolean {
+		const tx: unknown = this.#broker.transit?.tx;
+		if (!this.#astray.has(error as object) || options.stream || !(tx instanceof NatsTransporter)) return false;
+		tx.sendToAnyProcess(id);
+		return true;
 	}
 
 	#isUnexecuted(error: unknown, ctx: Context): boolean {

@@ -29,7 +29,7 @@ describe("A request that was under way for longer than its caller waits", await 
 		]);
 		late = record(callee, "$transporter.lateRequest");
 		const request = Promise.withResolvers<Msg>();
-		wire.subscribe("MOL.REQ.callee", { max: 1, callback: (_error, message) => request.resolve(message) });
+		wire.subscribe("MOL.REQ.callee.*", { max: 1, callback: (_error, message) => request.resolve(message) });
 		await wire.flush();
 		await until("the caller sees the callee", () => sees(caller, "callee"));
 		await caller.call("greeter.where", { as: "the original" }, { timeout: TIMEOUT });
@@ -42,7 +42,7 @@ describe("A request that was under way for longer than its caller waits", await 
 
 	/** Sends the request once more as if it had left so long ago, and waits until the callee has looked at it. */
 	const sendAgain = async (as: string, millisecondsAgo: number) => {
-		const left = /\.(\d{13})\.(\d+)$/.exec(sent.reply ?? "");
+		const left = /\.(\d{13})\.(\d+)\.direct$/.exec(sent.reply ?? "");
 		assert.equal(left?.[2], "1001", "what the caller waits, in whole milliseconds");
 		const reply = sent.reply?.replace(`.${left?.[1]}.`, `.${Date.now() - millisecondsAgo}.`) ?? "";
 		wire.publish(sent.subject, sent.string().replace("the original", as), { reply });

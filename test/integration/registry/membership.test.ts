@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { ServiceBroker, ServiceSchema } from "moleculer";
 import { discovererOf, greeter, record, Scene, SHORT_TTL, sees, suiteServers } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 import { until } from "../../support/until.ts";
@@ -114,6 +115,46 @@ describe("Membership in the etcd registry", { skip, concurrency: 4 }, () => {
 		await until("the old key is gone", async () => (await scene.keysUnder("nodes/two/")).length === 1);
 		assert.equal(await one.call("greeter.where", {}, { nodeID: "two" }), "two");
 		assert.deepEqual(lost, []);
+	});
+
+	it("executes no call twice while a second process with one node id starts", async context => {
+		const scene = new Scene(context, servers);
+		const executions = new Map<number, string[]>();
+		const enough = Promise.withResolvers<void>();
+		let calls = 0;
+		const counter = (name: string, started?: () => Promise<void>): ServiceSchema => ({
+			...greeter({}, "counter"),
+			...(started && { started }),
+			actions: {
+				where: ctx => void executions.set(ctx.params.call, [...(executions.get(ctx.params.call) ?? []), name])
+			}
+		});
+		const [older, newer] = ["older", "newer"].map(name =>
+			scene.make({
+				nodeID: "twin",
+				services: [counter(name, name === "newer" ? () => enough.promise : undefined)]
+			})
+		) as [ServiceBroker, ServiceBroker];
+		const fatal = context.mock.method(older, "fatal", () => {}); // it stays, as if it saw its key's end late
+		await older.start();
+		await scene.add({ nodeID: "other", services: [counter("other")] });
+		const caller = await scene.add({ nodeID: "caller" });
+		await until("the caller sees both", () => ["twin", "other"].every(id => sees(caller, id, "counter")));
+		const call = () => caller.call("counter.where", { call: calls++ }).catch(() => {});
+		const callUntil = async (condition: () => boolean) => {
+			for (const end = calls + 200; calls < end || !condition(); ) await call();
+		};
+
+		const starting = newer.start();
+		await callUntil(() => newer.transit?.tx.connected === true);
+		enough.resolve();
+		await callUntil(() => fatal.mock.callCount() > 0);
+		await starting;
+		await callUntil(() => [...executions.values()].flat().includes("newer"));
+		assert.deepEqual(
+			[...executions].filter(([, names]) => names.length > 1),
+			[]
+		);
 	});
 
 	it("stops the older process when two use one node id, with a message that says so (defect 6)", async context => {

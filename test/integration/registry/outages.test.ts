@@ -226,6 +226,23 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 		assert.equal(await natsConnections(), 2, "one of each node");
 	});
 
+	it("does not keep a node that was restarted meanwhile from being called", async context => {
+		const { defer, servers, etcd, one } = await mesh(context, "one");
+		const restarted = async (): Promise<ServiceBroker> => {
+			const services = [{ ...greeter({}, "plain"), mixins: [] }];
+			const node = await startNode(servers, { nodeID: "two", services, discoverer: { startTimeout: 300 } });
+			defer(() => stopNodes(node));
+			return node;
+		};
+		const two = await restarted();
+		await until("one sees two", () => sees(one, "two", "plain"));
+
+		await etcd.stop();
+		await stopNodes(two);
+		await restarted();
+		assert.equal(await one.call("plain.where", {}, { nodeID: "two" }), "two");
+	});
+
 	it("never blocks the stop of a node", async context => {
 		const { etcd, one, two } = await mesh(context, "one", "two");
 		etcd.pause();
