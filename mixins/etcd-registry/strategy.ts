@@ -63,9 +63,11 @@ export class WeightedStrategy extends Strategies.Base {
 	#byCanary(list: Endpoint[]): Endpoint[] {
 		const { canary } = this.#options;
 		if (!canary) return list;
-		const chosen = list.filter(endpoint => sameVersion(this.#record(endpoint)?.version, canary.version));
-		const others = list.filter(endpoint => !chosen.includes(endpoint));
-		if (chosen.length === 0 || others.length === 0) return list;
+		// A share of a group that is drained would go to nodes with a weight of 0.
+		const weighted = list.filter(endpoint => this.#weight(endpoint) > 0);
+		const chosen = weighted.filter(endpoint => sameVersion(this.#record(endpoint)?.version, canary.version));
+		const others = weighted.filter(endpoint => !chosen.includes(endpoint));
+		if (chosen.length === 0 || others.length === 0) return weighted.length > 0 ? weighted : list;
 
 		this.#canaryDue += canary.share;
 		if (this.#canaryDue < 1 - ROUNDING) return others;

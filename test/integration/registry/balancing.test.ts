@@ -131,6 +131,28 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		assert.equal(two, 45);
 	});
 
+	for (const { title, weights, expected } of [
+		{ title: "the canary", weights: { stable: 100, drained: 100, canary: 0 }, expected: { stable: 15, drained: 15 } },
+		{ title: "a stable node", weights: { stable: 100, drained: 0, canary: 100 }, expected: { stable: 24, canary: 6 } },
+		{ title: "all stable nodes", weights: { stable: 0, drained: 0, canary: 100 }, expected: { canary: 30 } },
+		{ title: "all but a stable node", weights: { stable: 100, drained: 0, canary: 0 }, expected: { stable: 30 } },
+		{
+			title: "nobody, where all have it",
+			weights: { stable: 0, drained: 0, canary: 0 },
+			expected: { stable: 10, drained: 10, canary: 10 }
+		}
+	]) {
+		it(`with a canary, a weight of 0 takes out ${title}`, async context => {
+			const options = { canary: { version: "v2", share: 0.2 } };
+			const nodes = Object.entries(weights).map(([id, weight]) => [
+				id,
+				{ weight, version: id === "canary" ? "v2" : "v1" }
+			]);
+			const { caller } = await start(context, options, Object.fromEntries(nodes));
+			assert.deepEqual(await shares(caller, 30), expected);
+		});
+	}
+
 	it("prefers the own zone, and goes to others when it is empty", async context => {
 		const { caller, nodes } = await start(context, { preferZone: true }, { near: { zone: "a" }, far: { zone: "b" } });
 		assert.deepEqual(await shares(caller, 10), { near: 10 });
