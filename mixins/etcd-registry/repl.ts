@@ -1,5 +1,10 @@
 import type { ReplOptions, ServiceBroker } from "moleculer";
 import { EtcdDiscoverer } from "./discoverer.ts";
+import { isWeight } from "./keys.ts";
+
+/** `Number` takes an empty text for 0, which drains a node, and 0x10 for 16. */
+const PLAIN_NUMBER = /^\d+(\.\d+)?$/;
+const USAGE = "Usage: registry | registry weight <service> <node> <n>, where n is a decimal number of 0 or more";
 
 /** What moleculer-repl hands to a command. */
 interface Helpers {
@@ -32,11 +37,15 @@ async function run(broker: ServiceBroker, args: Arguments, table: Helpers["table
 	const { discoverer } = broker.registry;
 	if (!(discoverer instanceof EtcdDiscoverer)) return "This broker does not use the etcd registry.";
 	if (args.verb === undefined) return overview(discoverer, table);
-	if (args.verb !== "weight" || !args.service || !args.node || args.weight === undefined) {
-		return "Usage: registry | registry weight <service> <node> <n>";
+	const { verb, service, node } = args;
+	const weight = PLAIN_NUMBER.test(args.weight ?? "") ? Number(args.weight) : Number.NaN;
+	if (verb !== "weight" || !service || !node || !isWeight(weight)) return USAGE;
+	try {
+		await discoverer.changeWeight(service, node, weight);
+	} catch (error) {
+		return (error as Error).message; // the REPL would print its stack
 	}
-	await discoverer.changeWeight(args.service, args.node, Number(args.weight));
-	return `The weight of ${args.service} on ${args.node} is ${Number(args.weight)} now.`;
+	return `The weight of ${service} on ${node} is ${weight} now.`;
 }
 
 function overview(discoverer: EtcdDiscoverer, table: Helpers["table"]): string {

@@ -197,8 +197,12 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		assert.equal(lease, discovererOf(nodes[2] as ServiceBroker).link.lease, "the lease was kept");
 
 		assert.match(await run({ verb: "weigh" }), /Usage/);
-		await assert.rejects(run({ verb: "weight", service: "greeter", node: "two", weight: "-1" }), /0 or more/);
-		await assert.rejects(run({ verb: "weight", service: "nothing", node: "two", weight: "1" }), /no service 'nothing'/);
+		const greeterOnTwo = { verb: "weight", service: "greeter", node: "two" };
+		for (const weight of ["-1", "", " ", "0x10", "1e3", "many", "Infinity", "9".repeat(400)])
+			assert.match(await run({ ...greeterOnTwo, weight }), /^Usage: .* 0 or more[^\n]*$/, `'${weight}'`);
+		assert.equal(weightOf(caller, "two"), 4);
+		assert.match(await run({ ...greeterOnTwo, weight: "2.5" }), /is 2.5 now/);
+		assert.match(await run({ ...greeterOnTwo, service: "nothing", weight: "1" }), /^[^\n]*no service 'nothing'[^\n]*$/);
 	});
 
 	it("counts what happens in the broker's metrics", async context => {
