@@ -128,11 +128,17 @@ function metrics(broker: ServiceBroker): LimitEvents {
 			...{ type: "counter", name: degraded, labelNames: ["limit", "rule"] },
 			description: "Requests that a limit could not count in Redis, by what was done instead"
 		},
-		{ type: "gauge", name: store, description: "Whether the Redis of the limits is connected" }
+		{ type: "gauge", name: store, description: "Whether the Redis of the limits answers" }
 	]);
+	let lost = false;
 	return {
 		refused: limit => count(broker, refused, { limit }),
 		degraded: (limit, rule) => count(broker, degraded, { limit, rule }),
-		storeUp: up => gauge(broker, store, up ? 1 : 0)
+		storeUp(up) {
+			gauge(broker, store, up ? 1 : 0);
+			if (!up) broker.logger.warn("The Redis of the rate limits does not answer.");
+			else if (lost) broker.logger.info("The Redis of the rate limits answers again.");
+			lost = !up;
+		}
 	};
 }

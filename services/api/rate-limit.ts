@@ -16,7 +16,7 @@ export interface LimitEvents {
 	refused(limit: string): void;
 	/** Redis did not answer, so that the {@link WithoutRedis} rule was applied. */
 	degraded(limit: string, rule: WithoutRedis): void;
-	/** Redis was reached or lost. */
+	/** Redis answers, or does not any more; told when that changes. */
 	storeUp(up: boolean): void;
 }
 
@@ -64,7 +64,14 @@ interface Options {
 
 /** Makes the limits of an api node, which share one connection to Redis. */
 export function rateLimits({ redis: server, withoutRedis, events }: Options): Limits {
-	const redis = server && connect(server, events);
+	let answers: boolean | undefined;
+	let closed = false;
+	const storeUp = (up: boolean): void => {
+		if (closed || up === answers) return;
+		answers = up;
+		events.storeUp(up);
+	};
+	const redis = server && connect(server, storeUp);
 
 	return {
 		limit(rule) {
@@ -95,8 +102,12 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 				async count(key) {
 					if (!shared) return consume(memory, key);
 					try {
-						return await consume(shared, key);
+						const counted = await consume(shared, key);
+						storeUp(true);
+						return counted;
 					} catch {
+						// One that hangs keeps its connection. Before it is ready, nothing was lost.
+						if (redis?.status === "ready") storeUp(false);
 						events.degraded(rule.name, withoutRedis);
 					}
 					if (withoutRedis === "closed") throw apiError("LIMITS_UNAVAILABLE");
@@ -106,7 +117,10 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 				forget: async key => void (await Promise.allSettled([memory.delete(key), shared?.delete(key)]))
 			};
 		},
-		close: () => redis?.disconnect()
+		close() {
+			closed = true;
+			redis?.disconnect();
+		}
 	};
 }
 
@@ -122,7 +136,7 @@ export function refuseBeyond({ allowed, seconds }: Count, res: ServerResponse): 
 	throw apiError("TOO_MANY_REQUESTS");
 }
 
-function connect({ url, ...options }: RedisOptions & { url: string }, events: LimitEvents): Redis {
+function connect({ url, ...options }: RedisOptions & { url: string }, storeUp: (up: boolean) => void): Redis {
 	// Loaded where it is used: a process without Redis starts earlier.
 	const { Redis } = createRequire(import.meta.url)("ioredis") as typeof import("ioredis");
 	const redis = new Redis(url, {
@@ -133,8 +147,8 @@ function connect({ url, ...options }: RedisOptions & { url: string }, events: Li
 		connectTimeout: 2000,
 		retryStrategy: attempt => Math.min(attempt * 100, 1000)
 	});
-	redis.on("ready", () => events.storeUp(true));
-	redis.on("close", () => events.storeUp(false));
+	redis.on("ready", () => storeUp(true));
+	redis.on("close", () => storeUp(false));
 	// Without a listener ioredis prints each failed attempt; `degraded` is what a failure means here.
 	redis.on("error", () => {});
 	return redis;

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
-import type { AddressInfo, Server } from "node:net";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { type AddressInfo, type Server, Socket } from "node:net";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { ServiceBroker, type ServiceSchema } from "moleculer";
+import { readEnv } from "../../lib/env.ts";
 import { startRedis } from "../../scripts/servers/redis.ts";
 import type { LocalServer } from "../../scripts/servers/server.ts";
+import { admission } from "../../services/api/admission.ts";
 import { type LimitEvents, type Limits, rateLimits, type WithoutRedis } from "../../services/api/rate-limit.ts";
 import { quiet, useEnvironment } from "../support/app.ts";
 import { type Answer, Client } from "../support/client.ts";
+import { brokerFor, Log } from "../support/log.ts";
 import { requireServers } from "../support/servers.ts";
 import { until } from "../support/until.ts";
 
@@ -245,6 +249,8 @@ describe("A limit without its Redis", { skip }, () => {
 				const outcomes = [await count("a"), await count("a"), await count("a")];
 				assert.deepEqual(outcomes, expected);
 				assert.equal(seen.filter(event => event === `degraded test ${rule}`).length, 3);
+				await until("it is told", () => ups.at(-1) === false);
+				assert.deepEqual(ups, [true, false]);
 
 				if (signal === "SIGKILL") await redis.start();
 				else process.kill(redis.pid as number, "SIGCONT");
@@ -255,7 +261,38 @@ describe("A limit without its Redis", { skip }, () => {
 					return degraded() === earlier;
 				});
 				assert.deepEqual([await count("b"), await count("b"), await count("b")], ["allowed", "allowed", "refused"]);
+				assert.deepEqual(ups, [true, false, true]);
 			});
+
+	it("says in the log once that Redis does not answer, once that it does again, and nothing at the end", async t => {
+		await using redis = await startRedis();
+		const log = new Log();
+		const env = { ...readEnv({}), REDIS_URL: redis.url };
+		const { request, close } = admission(env, brokerFor(t, log));
+		t.after(close);
+		const count = () => {
+			const req = new IncomingMessage(new Socket());
+			return request(req, new ServerResponse(req), undefined);
+		};
+		const told = () => log.lines.filter(({ text }) => text.includes("Redis")).map(({ level }) => level);
+		await count();
+
+		process.kill(redis.pid as number, "SIGSTOP");
+		await until("the silence is told of", async () => {
+			await count();
+			return told().length > 0;
+		});
+		await count();
+		process.kill(redis.pid as number, "SIGCONT");
+		await until("Redis is asked again", async () => {
+			await count();
+			return told().length > 1;
+		});
+		await count();
+		close();
+		await redis.stop();
+		assert.deepEqual(told(), ["warn", "info"]);
+	});
 
 	for (const where of ["memory", "Redis"])
 		it(`has no credit from what was counted in the window before and is given back, in ${where}`, async t => {
