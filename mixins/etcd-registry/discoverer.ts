@@ -189,9 +189,9 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			localAction: next => (ctx: Context) => requests.callOwn(ctx, next)
 		});
 		localBus.on("$transporter.noResponders", (signal: NoResponders) => {
-			const { nodeID, packet, direct } = signal;
-			if (packet === "REQ" && nodeID && !direct && isJudged(nodeID)) suspects.noResponders(nodeID);
-			requests.noResponders(signal);
+			const { nodeID, packet } = signal;
+			const isAskedAgain = requests.noResponders(signal);
+			if (packet === "REQ" && nodeID && !isAskedAgain && isJudged(nodeID)) suspects.noResponders(nodeID);
 		});
 		localBus.on("$transporter.lateRequest", () => metrics.count("lateRequests"));
 		localBus.on("$transporter.disconnected", ({ graceFul }: { graceFul: boolean }) => {

@@ -44,16 +44,21 @@ export class Requests {
 		transit.request = (ctx: Context) => this.#request(ctx, send);
 	}
 
-	/** The transporter found nobody listening: the request it was about fails, or goes elsewhere. */
-	noResponders({ id, nodeID, direct }: NoResponders): void {
+	/**
+	 * The transporter found nobody listening: the request it was about fails, or goes elsewhere. Returns whether the same
+	 * node is asked once more. A stream cannot be sent again.
+	 */
+	noResponders({ id, nodeID, direct }: NoResponders): boolean {
 		const { transit } = this.#broker;
 		const request = transit?.pendingRequests.get(id);
-		if (!transit || !request) return;
+		if (!transit || !request) return false;
+		const again = direct && !request.ctx.options.stream;
 		const error = new Errors.ServiceNotAvailableError({ action: request.ctx.action?.name, nodeID });
 		this.#undelivered.add(error);
-		if (direct) this.#astray.add(error);
+		if (again) this.#astray.add(error);
 		transit.removePendingRequest(id);
 		request.reject(error);
+		return again;
 	}
 
 	/** Runs an action of this node, unless it was called here for a version that this node does not serve. */
@@ -118,9 +123,9 @@ export class Requests {
 	}
 
 	/** A node may be a new process that is not registered yet, because etcd is away: it takes what no other one takes. */
-	#sendsAgain(error: unknown, { id, options }: Context): boolean {
+	#sendsAgain(error: unknown, { id }: Context): boolean {
 		const tx: unknown = this.#broker.transit?.tx;
-		if (!this.#astray.has(error as object) || options.stream || !(tx instanceof NatsTransporter)) return false;
+		if (!this.#astray.has(error as object) || !(tx instanceof NatsTransporter)) return false;
 		tx.sendToAnyProcess(id);
 		return true;
 	}

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServiceBroker } from "moleculer";
@@ -63,6 +64,15 @@ describe("A caller", await requireServers("nats", "etcd"), () => {
 
 		// There is no request timeout, and the lease lasts for a minute: nothing else could end the call.
 		await assert.rejects(caller.call("greeter.where"), { type: "SERVICE_NOT_AVAILABLE", retryable: true });
+	});
+
+	it("is steered away from a crashed node by a stream that nobody took, too", async () => {
+		await start("one");
+		await processes.one?.kill();
+
+		const sent = caller.call("greeter.where", {}, { stream: Readable.from(["content"]) });
+		await assert.rejects(sent, { type: "SERVICE_NOT_AVAILABLE", retryable: true });
+		await until("one is out", () => !sees(caller, "one"));
 	});
 
 	it("has its requests in progress rejected soon after the crash, although it makes no other call", async () => {
