@@ -55,7 +55,7 @@ export const variables = {
 	TLS_CERT_FILE: file("Certificate (PEM) that this node shows to those servers"),
 	TLS_KEY_FILE: file("Key (PEM) of TLS_CERT_FILE"),
 	MESH_KEYS: signingKeys(
-		"Keys `name:secret`, separated by commas, that seal packets between nodes; the first seals, all open. Empty: not sealed"
+		"Keys `name:secret`, separated by commas, that seal packets between nodes and messages in streams; the first seals, all open. Empty: not sealed"
 	),
 	ETCD_ENDPOINTS: endpoints("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
 	ETCD_USERNAME: string("", "etcd user, where etcd asks for one"),

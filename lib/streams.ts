@@ -25,6 +25,7 @@ export const platform = {
 	url: () => channelsUrl(env()),
 	nats: () => natsOptions(env()),
 	mesh: () => env().MESH_NAME,
+	sealKeys: () => env().MESH_KEYS.map(({ secret }) => secret),
 	streams,
 	consumers
 };

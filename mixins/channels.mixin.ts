@@ -6,6 +6,7 @@ import { DeadLetters } from "./channels/dead-letters.ts";
 import { acquireTransport, type SharedTransport } from "./channels/hub.ts";
 import { registerMetrics } from "./channels/metrics.ts";
 import type { ProbePoint } from "./channels/observer.ts";
+import { sealed } from "./channels/sealed.ts";
 import { ServedConsumer } from "./channels/served-consumer.ts";
 import {
 	ChannelError,
@@ -29,6 +30,11 @@ export interface ChannelsOptions {
 	nats?: () => ConnectionOptions;
 	/** The name of the mesh, where several share that place: its streams begin with it. Called at start. */
 	mesh?: () => string;
+	/**
+	 * Secrets that seal messages: the first seals, all are valid; none, and nothing is sealed. What comes without a valid seal
+	 * reaches no handler and becomes a dead letter, MESSAGE_UNSEALED. Called at start.
+	 */
+	sealKeys?: () => readonly string[];
 	/** All streams of the platform. */
 	streams: readonly StreamDefinition[];
 	/** All consumers of the platform. */
@@ -94,8 +100,10 @@ export class Channels {
 		const { stream, prefix } = options.deadLetters ?? DEAD_LETTERS;
 		this.#options = options;
 		this.#shared = acquireTransport(options.url(), log, options.nats);
+		const [key, ...olderKeys] = options.sealKeys?.() ?? [];
+		const place = key === undefined ? this.#shared.transport : sealed(this.#shared.transport, [key, ...olderKeys]);
 		const mesh = options.mesh?.() ?? "";
-		this.transport = mesh === "" ? this.#shared.transport : apart(this.#shared.transport, mesh);
+		this.transport = mesh === "" ? place : apart(place, mesh);
 		this.deadLetters = new DeadLetters(this, stream, prefix);
 		// A server that comes back may have lost what it was told.
 		this.transport.onReconnect(() => this.#declared.clear());

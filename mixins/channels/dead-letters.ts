@@ -32,6 +32,9 @@ const LONGEST_TEXT = 4_000;
 /** Why a dead letter is left out where all are replayed. */
 const LEFT_OUT: readonly ChannelErrorType[] = ["DEAD_LETTER_NOT_FOUND", "DEAD_LETTER_UNDELIVERABLE"];
 
+/** The code of what has no valid seal: a message that became a dead letter for that, or the letter itself. */
+const UNSEALED: ChannelErrorType = "MESSAGE_UNSEALED";
+
 /** A message that a consumer has given up. */
 export interface DeadLetter {
 	/** Its number in the stream of dead letters. */
@@ -135,7 +138,7 @@ export class DeadLetters {
 	/**
 	 * Sends a dead letter to its consumer again. It travels under a new message id, since the stream would swallow the
 	 * old one, and with the old event id, by which an inbox knows what it has done already. Of several who replay it at the same
-	 * time, the stream takes one.
+	 * time, the stream takes one. Where messages are sealed it is sealed anew: who replays an unsealed one vouches for it.
 	 * @throws ChannelError DEAD_LETTER_NOT_FOUND, DEAD_LETTER_UNDELIVERABLE
 	 */
 	async replay(id: number): Promise<DeadLetter> {
@@ -154,7 +157,7 @@ export class DeadLetters {
 
 	/**
 	 * Replays all dead letters that were there at the beginning, the oldest first, but for those that somebody else replays or
-	 * discards meanwhile, and those that nobody would get, which stay.
+	 * discards meanwhile, and those that nobody would get or that have no valid seal, which stay.
 	 * @returns the numbers of those that were replayed
 	 */
 	async replayAll(consumer?: string): Promise<number[]> {
@@ -163,7 +166,8 @@ export class DeadLetters {
 		const replayed: number[] = [];
 		for (let after = 0; ; ) {
 			const letters = (await this.list({ consumer, after })).filter(letter => letter.id <= lastSeq);
-			for (const { id } of letters)
+			const trusted = letters.filter(({ error }) => error.code !== UNSEALED);
+			for (const { id } of trusted)
 				try {
 					replayed.push((await this.replay(id)).id);
 				} catch (error) {
@@ -207,8 +211,14 @@ function decoded(text = ""): string {
 	}
 }
 
-function letterOf({ seq: id, headers, data, time }: StoredMessage): DeadLetter {
+function letterOf({ seq: id, headers, data, time, unsealed }: StoredMessage): DeadLetter {
 	const added: readonly string[] = Object.values(DEAD);
+	const error = {
+		name: decoded(headers[DEAD.errorName]),
+		code: decoded(headers[DEAD.errorCode]),
+		message: decoded(headers[DEAD.errorMessage]),
+		stack: decoded(headers[DEAD.errorStack])
+	};
 	return {
 		id,
 		buried_at: new Date(time).toISOString(),
@@ -218,12 +228,7 @@ function letterOf({ seq: id, headers, data, time }: StoredMessage): DeadLetter {
 		seq: Number(headers[DEAD.seq]),
 		subject: headers[DEAD.subject] ?? "",
 		attempts: Number(headers[DEAD.attempts]),
-		error: {
-			name: decoded(headers[DEAD.errorName]),
-			code: decoded(headers[DEAD.errorCode]),
-			message: decoded(headers[DEAD.errorMessage]),
-			stack: decoded(headers[DEAD.errorStack])
-		},
+		error: unsealed ? { ...error, code: UNSEALED, message: "The dead letter itself has no valid seal" } : error,
 		headers: Object.fromEntries(
 			Object.entries(headers).filter(([name]) => !added.includes(name) && name !== REPLAY_FOR)
 		),

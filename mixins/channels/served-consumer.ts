@@ -4,7 +4,7 @@ import { REPLAY_FOR } from "./dead-letters.ts";
 import { METRICS, showConsumer } from "./metrics.ts";
 import type { ProbePoint } from "./observer.ts";
 import { traceOf } from "./trace.ts";
-import type { ConsumerDefinition, Delivery, Subscription } from "./transport.ts";
+import { ChannelError, type ConsumerDefinition, type Delivery, type Subscription } from "./transport.ts";
 import { Worker } from "./worker.ts";
 
 interface Options {
@@ -73,6 +73,7 @@ export class ServedConsumer {
 
 	async #handle(delivery: Delivery): Promise<void> {
 		const { service, definition } = this.#options;
+		if (delivery.unsealed) throw unsealed();
 		const replayFor = delivery.headers[REPLAY_FOR];
 		if (replayFor !== undefined && replayFor !== definition.name) return;
 
@@ -129,6 +130,11 @@ export class ServedConsumer {
 			error => service.logger.debug(`Consumer ${definition.name} can not be measured`, error)
 		);
 	}
+}
+
+function unsealed(): Error {
+	const error = new ChannelError("MESSAGE_UNSEALED", "The message has no valid seal");
+	return Object.assign(error, { retryable: false });
 }
 
 /** What is not JSON will never be. */

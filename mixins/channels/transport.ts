@@ -41,6 +41,11 @@ export interface ConsumerDefinition {
 /** Headers by lower-case name. */
 export type Headers = Readonly<Record<string, string>>;
 
+/** A header's value as it comes back from every transport: one line, no blanks around it. */
+export function headerValue(text: string): string {
+	return text.replace(/[\r\n]+/g, " ").trim();
+}
+
 /** A message to be stored. */
 export interface OutgoingMessage {
 	/** The stream that must store it. */
@@ -69,6 +74,8 @@ export interface StoredMessage {
 	data: string;
 	/** When the stream stored it, in milliseconds since the epoch. */
 	time: number;
+	/** Where messages are sealed (`sealed.ts`): it has no seal of a known key, so anybody may have published it. */
+	unsealed?: true;
 }
 
 /** A message handed to a consumer. */
@@ -146,7 +153,9 @@ export type ChannelErrorType =
 	| "STREAM_NOT_FOUND"
 	| "DEAD_LETTER_NOT_FOUND"
 	/** Its stream or its consumer is not defined any more: replayed, it would be lost. */
-	| "DEAD_LETTER_UNDELIVERABLE";
+	| "DEAD_LETTER_UNDELIVERABLE"
+	/** Anybody may have published the message: no handler gets it. */
+	| "MESSAGE_UNSEALED";
 
 const CODES: Partial<Record<ChannelErrorType, number>> = {
 	DEAD_LETTER_NOT_FOUND: 404,

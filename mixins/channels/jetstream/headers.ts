@@ -1,5 +1,5 @@
 import { headers as emptyHeaders, type MsgHdrs } from "nats";
-import type { Headers } from "../transport.ts";
+import { type Headers, headerValue } from "../transport.ts";
 
 /** Set by the client library and the server; not part of the message. */
 const INTERNAL = /^nats-/i;
@@ -11,9 +11,9 @@ export function headersOf(received: MsgHdrs | undefined): Headers {
 	return Object.fromEntries(own.map(([name, values]) => [name.toLowerCase(), values[0] ?? ""]));
 }
 
-/** Headers as NATS sends them. A line break would end a header: it becomes a space. */
+/** Headers as NATS sends them. A line break would end a header. */
 export function natsHeaders(headers: Headers): MsgHdrs {
 	const built = emptyHeaders();
-	for (const [name, value] of Object.entries(headers)) built.set(name, value.replace(/[\r\n]+/g, " "));
+	for (const [name, value] of Object.entries(headers)) built.set(name, headerValue(value));
 	return built;
 }

@@ -27,7 +27,7 @@ export const letterRoutes: readonly RouteDefinition[] = [
 		method: "POST",
 		path: "/v1/admin/letter/replay",
 		action: "letter.replayAll",
-		summary: "Send all dead letters to their consumers again",
+		summary: "Send all dead letters to their consumers again, but for those without a valid seal",
 		auth: true,
 		role: "admin",
 		params: letter.replayLetters,
