@@ -9,7 +9,13 @@ import {
 } from "moleculer";
 import MoleculerDb, { type DbServiceSettings, type MoleculerDbMethods } from "moleculer-db";
 import type { Model, ModelStatic, Sequelize, Transaction } from "sequelize";
-import { type MigrateMode, type Migrator, type ModelDefinition, SharedSequelizeAdapter } from "./db/adapter.ts";
+import {
+	assertMigrateMode,
+	type MigrateMode,
+	type Migrator,
+	type ModelDefinition,
+	SharedSequelizeAdapter
+} from "./db/adapter.ts";
 import type { ConnectionOptions } from "./db/connection.ts";
 import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
 import { assertOneKey, genericActions, keepOwnActions } from "./db/generic-actions.ts";
@@ -159,7 +165,8 @@ const methods: ServiceMethods & ThisType<DbService> = {
  * The service waits in `started` until its database answers, and `stopped` gives the connection back. An action that
  * the service defines itself replaces the generic one as a whole; `false` takes it away. See mixins/db/README.md.
  *
- * @throws ServiceSchemaError where a generic action finds rows by one id, and the key is of several columns
+ * @throws ServiceSchemaError where a generic action finds rows by one id, and the key is of several columns; where `migrate`
+ * is no mode
  * @throws MoleculerError `MIGRATIONS_PENDING` at start, in mode "check"
  */
 export function DbMixin({ model, models = [], url, ...options }: DbOptions): Partial<ServiceSchema> {
@@ -188,6 +195,7 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 		},
 
 		merged(merged) {
+			assertMigrateMode(merged.name, options.migrate);
 			const chosenUrl = () => {
 				const chosen = merged.settings?.db?.url ?? url?.();
 				if (!chosen) throw new Errors.ServiceSchemaError(`Service '${merged.name}' has no database URL`, {});

@@ -30,8 +30,10 @@ export interface Migrator {
 	up(): Promise<string[]>;
 }
 
+const MIGRATE_MODES = ["auto", "check", "off"] as const;
+
 /** What to do about pending migrations at start: apply them, refuse to start, or not look. */
-export type MigrateMode = "auto" | "check" | "off";
+export type MigrateMode = (typeof MIGRATE_MODES)[number];
 
 /** What the adapter needs to know; see `DbOptions` of the mixin. */
 export interface AdapterOptions {
@@ -41,6 +43,16 @@ export interface AdapterOptions {
 	migrate?: MigrateMode;
 	migrateCommand: string;
 	connection: ConnectionOptions;
+}
+
+/**
+ * Refuses a mode of migrations that there is none of, as JavaScript or a configuration may give it.
+ * @throws ServiceSchemaError that names the modes
+ */
+export function assertMigrateMode(service: string, mode: MigrateMode | undefined): void {
+	if (mode === undefined || MIGRATE_MODES.includes(mode)) return;
+	const message = `Service '${service}': 'migrate' must be one of: ${MIGRATE_MODES.join(", ")}, not '${mode}'`;
+	throw new Errors.ServiceSchemaError(message, {});
 }
 
 type NewRow = Record<string, unknown>;

@@ -93,6 +93,20 @@ describe("A table with a key of two columns", () => {
 	});
 });
 
+describe("A mode of migrations", () => {
+	const created = (t: TestContext, migrate: unknown) =>
+		brokerFor(t).createService({ name: "thing", mixins: [DbMixin({ model: thingModel, migrate: migrate as "auto" })] });
+
+	for (const mode of ["atuo", "Check", "", false, null])
+		it(`is refused where it is ${JSON.stringify(mode)}`, t => {
+			const message = `Service 'thing': 'migrate' must be one of: auto, check, off, not '${mode}'`;
+			assert.throws(() => created(t, mode), { name: "ServiceSchemaError", message });
+		});
+
+	for (const mode of ["auto", "check", "off", undefined])
+		it(`is taken where it is ${mode}`, t => void created(t, mode));
+});
+
 describe("The start of a service with the DB mixin", () => {
 	it("fails with a clear message when no URL is given", async t => {
 		const broker = brokerFor(t);
