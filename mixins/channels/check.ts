@@ -1,11 +1,11 @@
-import { type ConsumerDefinition, fits, type StreamDefinition, settled } from "./transport.ts";
+import { type ConsumerDefinition, overlap, type StreamDefinition, settled } from "./transport.ts";
 
 /** What JetStream takes for a consumer's name. */
 const NAME = /^[^\s.*>/\\]+$/;
 
 /**
- * Looks at a consumer before it is served. Found out later, it would be tried again without end: a stream that never comes, or a
- * message that can not be buried.
+ * Looks at a consumer before it is served. Found out later, it would be tried again without end: a stream or
+ * a message that never comes, or one that can not be buried.
  * @param letters where dead letters go: stream, and first part of the subject
  * @throws Error that says what is wrong
  */
@@ -14,12 +14,14 @@ export function assertServable(
 	streams: readonly StreamDefinition[],
 	letters: { stream: string; prefix: string }
 ): void {
-	const { name, stream, concurrency } = settled(definition);
-	const takes = (taker: string, subject: string) =>
-		streams.find(known => known.name === taker)?.subjects.some(pattern => fits(pattern, subject));
+	const { name, stream, subject, concurrency } = settled(definition);
+	const takes = (taker: string, wanted: string) =>
+		streams.find(known => known.name === taker)?.subjects.some(pattern => overlap(pattern, wanted));
 	if (!NAME.test(name)) throw new Error(`A consumer's name has no blanks, dots, slashes or wildcards: '${name}'`);
 	if (!streams.some(known => known.name === stream))
 		throw new Error(`Consumer '${name}' reads the stream ${stream}, which is not among 'streams'`);
+	if (!takes(stream, subject))
+		throw new Error(`Consumer '${name}' reads '${subject}', of which the stream ${stream} takes nothing`);
 	if (!takes(letters.stream, `${letters.prefix}.${stream}.${name}`))
 		throw new Error(
 			`No stream ${letters.stream} among 'streams' takes the dead letters '${letters.prefix}.>' of '${name}'`

@@ -192,6 +192,19 @@ export function fits(pattern: string, subject: string): boolean {
 	return parts.length === tokens.length;
 }
 
+/** Whether some subject fits both of two patterns. */
+export function overlap(one: string, other: string): boolean {
+	const parts = one.split(".");
+	const others = other.split(".");
+	for (const [i, part] of parts.entries()) {
+		const beside = others[i];
+		if (beside === undefined) return false;
+		if (part === ">" || beside === ">") return true;
+		if (part !== beside && part !== "*" && beside !== "*") return false;
+	}
+	return parts.length === others.length;
+}
+
 /** A consumer's settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
 export function settled({
 	subject = ">",

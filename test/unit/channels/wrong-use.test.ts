@@ -26,6 +26,12 @@ it("A handler whose messages can neither come nor be buried is refused at once",
 	assert.throws(() => make([FACTS]), /No stream DEAD among 'streams' takes the dead letters 'dead.>' of 'reader'/);
 	assert.throws(() => make([FACTS, { ...DEAD, subjects: ["grave.>"] }]), /takes the dead letters/);
 	assert.throws(() => make([FACTS, DEAD], { stream: "FACT" }), /reads the stream FACT, which is not among 'streams'/);
+	for (const subject of ["other.told", "fact", "other.*"])
+		assert.throws(() => make([FACTS, DEAD], { subject }), {
+			message: `Consumer 'reader' reads '${subject}', of which the stream FACTS takes nothing`
+		});
+	const second = { ...FACTS, subjects: ["fact.>", "other.*"] };
+	for (const subject of ["*.told.>", "other.told"]) assert.ok(make([second, DEAD], { subject }));
 	assert.throws(() => make([FACTS, DEAD], { concurrency: 0 }), /handles nothing with concurrency 0/);
 	for (const name of ["re.ader", "re ader", "*", ">", "re/ader"])
 		assert.throws(() => make([FACTS, DEAD], { name }), /name has no blanks, dots, slashes or wildcards/);
