@@ -55,7 +55,8 @@ const recorded = new WeakSet<Context>();
 /**
  * Records every action that has an `audit` rule: what was done in the transaction that did it (`this.audited`), what was
  * refused, for whatever reason, in a transaction of its own. A secret can not get into a record: of the parameters it
- * holds only those that the rule names. The service needs mixins/outbox.mixin.ts. See mixins/audit/README.md.
+ * holds only those that the rule names. The service needs mixins/outbox.mixin.ts after it in the list of mixins, or it does
+ * not start. See mixins/audit/README.md.
  */
 export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSchema> {
 	const write = (service: AuditService, transaction: Transaction, ctx: Context, payload: object) =>
@@ -116,6 +117,11 @@ export function AuditMixin({ stream, subject }: AuditOptions): Partial<ServiceSc
 				localAction: (handler: ActionHandler, action: ActionSchema) =>
 					action.audit && action.service === this ? audit(service, action.audit, handler) : handler
 			});
+		},
+
+		started() {
+			if (!(this as Partial<OutboxMethods>).outbox)
+				throw new Error(`Service '${this.name}': the audit mixin stands before the outbox mixin in the list of mixins`);
 		}
 	};
 }

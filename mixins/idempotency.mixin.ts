@@ -47,7 +47,8 @@ const REUSED = "idempotency.reused.total";
 
 /**
  * Makes an action that creates something safe to repeat: `this.idempotent(ctx, transaction, work)`. The service needs
- * `this.db` (mixins/db.mixin.ts) and the table of mixins/idempotency/README.md.
+ * `this.db` (mixins/db.mixin.ts, after it in the list of mixins), or it does not start, and the table of
+ * mixins/idempotency/README.md.
  */
 export function IdempotencyMixin({
 	keyOf,
@@ -97,8 +98,10 @@ export function IdempotencyMixin({
 		},
 
 		started() {
+			const { db, logger, name } = this as unknown as IdempotentService;
+			if (!db)
+				throw new Error(`Service '${name}': the idempotency mixin stands before the DB mixin in the list of mixins`);
 			registerMetrics(this.broker.metrics);
-			const { logger } = this;
 			const prune = () =>
 				this.pruneIdempotencyKeys().catch((error: unknown) =>
 					logger.debug("Idempotency keys can not be pruned", error)

@@ -10,6 +10,15 @@ export interface Database {
 	transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T>;
 }
 
+/**
+ * Refuses a service without a database at its start: with a TypeError, or at its first branch only, it would not say what to do.
+ * @throws Error that names the service and the mixin
+ */
+export function assertDatabase({ name, db, transaction }: Partial<Database> & { name: string }, mixin: string): void {
+	if (!db || !transaction)
+		throw new Error(`Service '${name}': ${mixin} needs 'db' and 'transaction', as the DB mixin gives them`);
+}
+
 /** The database's clock in SQL. No other clock is ever compared with a stored time. */
 export interface Clock {
 	/** Now, in UTC to the millisecond. */

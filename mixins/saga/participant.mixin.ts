@@ -1,7 +1,7 @@
 import type { ServiceSchema } from "moleculer";
 import type { Transaction } from "sequelize";
 import { BARRIER_RETENTION_MS, type BranchContext, barrier, purgeBarriers } from "./barrier.ts";
-import type { Database } from "./database.ts";
+import { assertDatabase, type Database } from "./database.ts";
 import { Housekeeping, purgeAll } from "./housekeeping.ts";
 import { innermost } from "./lifecycle.ts";
 import { registerMetrics } from "./metrics.ts";
@@ -29,7 +29,7 @@ const WEEK = 7 * 24 * HOUR;
 
 /**
  * Lets a service take part in sagas: `this.branch(ctx, work)` and the retention job of its barrier table. The service
- * needs `db` and `transaction`, see `Database`, when its other mixins have started.
+ * needs `db` and `transaction`, see `Database`, when its other mixins have started, or it does not start.
  */
 export function ParticipantMixin(options: ParticipantOptions = {}): Partial<ServiceSchema> {
 	const { retention = BARRIER_RETENTION_MS, retentionInterval = HOUR } = options;
@@ -43,6 +43,7 @@ export function ParticipantMixin(options: ParticipantOptions = {}): Partial<Serv
 
 		...innermost<Database & { barrierRetention?: Housekeeping }>(
 			function () {
+				assertDatabase(this, "ParticipantMixin");
 				registerMetrics(this.broker);
 				const { db } = this;
 				this.barrierRetention = new Housekeeping(error => this.logger.error("Barrier rows were not purged:", error));

@@ -1,4 +1,5 @@
 import type { ActionSchema, Context, ServiceSchema } from "moleculer";
+import { assertDatabase } from "./database.ts";
 import type { Saga } from "./definition.ts";
 import { innermost } from "./lifecycle.ts";
 import { type SagaHost, type SagaSettings, Sagas } from "./sagas.ts";
@@ -31,8 +32,8 @@ interface Target {
  * process left, the retention job, and the actions `saga.list`, `saga.get`, `saga.retry`, `saga.skip`, `saga.fail` and
  * `saga.outcome` behind the service's name, published, so that a gateway may route to them.
  *
- * The service needs `db` and `transaction`, see `Database`, when its other mixins have started. Its branches must be in
- * place then too: coordinators begin to call them.
+ * The service needs `db` and `transaction`, see `Database`, when its other mixins have started, or it does not start. Its
+ * branches must be in place then too: coordinators begin to call them.
  */
 export function SagaMixin({ definitions, actor, audit, ...settings }: SagaOptions): Partial<ServiceSchema> {
 	const by = (ctx: Context<Target>) => ({
@@ -96,6 +97,7 @@ export function SagaMixin({ definitions, actor, audit, ...settings }: SagaOption
 
 		...innermost<SagaHost & SagaMethods>(
 			function () {
+				assertDatabase(this, "SagaMixin");
 				this.sagas = new Sagas(this, definitions, settings);
 				this.sagas.start();
 			},
