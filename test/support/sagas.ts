@@ -43,6 +43,29 @@ export const trip = defineSaga({
 	]
 });
 
+/** A saga that can be taken back as a whole, and whose payload has a secret. */
+export const paidTrip = defineSaga<{ who: string; card?: string }>({
+	name: "trip",
+	version: 1,
+	secret: ["card"],
+	steps: [
+		{ name: "hotel", action: "hotel.book", compensate: "hotel.cancel" },
+		{ name: "car", action: "car.rent", compensate: "car.return" }
+	]
+});
+
+/** Participants of `paidTrip`; those named answer with an error. */
+export const participants = (broken: Record<string, Error> = {}) =>
+	Object.fromEntries(
+		["hotel.book", "hotel.cancel", "car.rent", "car.return"].map(name => [
+			name,
+			() => {
+				if (broken[name]) throw broken[name];
+				return null;
+			}
+		])
+	);
+
 /** A participant that always fails. */
 export const fails = (error: unknown) => (): never => {
 	throw error;
