@@ -45,7 +45,7 @@ await onEachStreamPlace("Sealed channels", place => {
 		return message;
 	}
 
-	it("hand on what was sealed, headers and data as any transport leaves them", async t => {
+	it("hand on what was sealed, headers and data as every transport leaves them", async t => {
 		const url = await place.create();
 		const { channels, got } = await reader(t, url, [NEW]);
 		const headers = {
