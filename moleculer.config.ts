@@ -45,7 +45,12 @@ export function brokerOptions(env: Env): BrokerOptions {
 		...measurements,
 		middlewares: [
 			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
-			...[orderlyStop(), policies, contextMiddleware, logLevelMiddleware(logger), tracingRules, runtimeMetrics]
+			orderlyStop(),
+			policies,
+			contextMiddleware,
+			logLevelMiddleware(logger),
+			tracingRules,
+			runtimeMetrics
 		],
 		replOptions: {
 			delimiter: "notemesh $",

@@ -97,7 +97,11 @@ export class Outbox {
 		const msg_id = ulid();
 		const headers = ctx ? (this.#options.headersOf?.(ctx) ?? {}) : {};
 		const row = {
-			...{ msg_id, stream, subject, payload: JSON.stringify(payload), headers: JSON.stringify(headers) },
+			msg_id,
+			stream,
+			subject,
+			payload: JSON.stringify(payload),
+			headers: JSON.stringify(headers),
 			aggregate: about.aggregate ?? null,
 			version: about.version ?? null
 		};

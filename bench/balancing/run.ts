@@ -53,8 +53,12 @@ async function measure(
 		times.sort((a, b) => a - b);
 		const quantile = (q: number) => Number((times[Math.floor(times.length * q)] ?? 0).toFixed(1));
 		return {
-			...{ fault, strategy, calls: times.length, failed },
-			...{ "p50 ms": quantile(0.5), "p99 ms": quantile(0.99) },
+			fault,
+			strategy,
+			calls: times.length,
+			failed,
+			"p50 ms": quantile(0.5),
+			"p99 ms": quantile(0.99),
 			"to the slow one %": Math.round(((nodes.get("slow") ?? 0) / times.length) * 100)
 		};
 	} finally {

@@ -110,7 +110,11 @@ function summary({ asked, of, rate }: Pair, each: readonly Measured[]): LatencyR
 	const median = (pick: (round: Measured) => number) => spreadOf(each.map(pick)).median;
 	const sum = (pick: (round: Measured) => number) => each.reduce((total, round) => total + pick(round), 0);
 	return {
-		...{ asked, of, to: FLOOR, goal: GOAL, rate },
+		asked,
+		of,
+		to: FLOOR,
+		goal: GOAL,
+		rate,
 		...spreadOf(each.map(({ ours, floor }) => ours.p99 / floor.p99)),
 		ours: { p50: median(({ ours }) => ours.p50), p99: median(({ ours }) => ours.p99) },
 		floor: { p50: median(({ floor }) => floor.p50), p99: median(({ floor }) => floor.p99) },
@@ -123,8 +127,19 @@ function summary({ asked, of, rate }: Pair, each: readonly Measured[]): LatencyR
 /** For `console.table`: one row a pair. */
 export function latencyTable(ratios: readonly LatencyRatio[]) {
 	return ratios.map(({ ours, floor, asked, of, to, rate, goal, median, least, most, late, failed, others }) => ({
-		...{ asked, of, to, "requests/s": rate, goal: `<= ${goal}`, "p99 ratio": median, spread: `${least}-${most}` },
-		...{ "p50 ms": ours.p50, "floor p50 ms": floor.p50, "p99 ms": ours.p99, "floor p99 ms": floor.p99 },
-		...{ "late ms": late, failed: `${failed.ours}, ${failed.floor}`, "others %": Math.round(others * 100) }
+		asked,
+		of,
+		to,
+		"requests/s": rate,
+		goal: `<= ${goal}`,
+		"p99 ratio": median,
+		spread: `${least}-${most}`,
+		"p50 ms": ours.p50,
+		"floor p50 ms": floor.p50,
+		"p99 ms": ours.p99,
+		"floor p99 ms": floor.p99,
+		"late ms": late,
+		failed: `${failed.ours}, ${failed.floor}`,
+		"others %": Math.round(others * 100)
 	}));
 }

@@ -33,8 +33,17 @@ export async function measure(load: Load, processes: readonly NodeProcess[]): Pr
 	const { url, tokens, body, connections, seconds } = load;
 	const before = cpuOf(processes);
 	const { stdout } = await promisify(execFile)("wrk", [
-		...["-t1", `-c${connections}`, `-d${seconds}s`, "--timeout", "20s", "-s", SCRIPT],
-		...[url, "--", tokens, ...(body ? [body] : [])]
+		"-t1",
+		`-c${connections}`,
+		`-d${seconds}s`,
+		"--timeout",
+		"20s",
+		"-s",
+		SCRIPT,
+		url,
+		"--",
+		tokens,
+		...(body ? [body] : [])
 	]);
 	const used = cpuOf(processes) - before;
 	const [requests = 0, microseconds = 1, errors, p50 = 0, p99 = 0] = (/FIGURES ([\d ]+)/.exec(stdout)?.[1] ?? "")

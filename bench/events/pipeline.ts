@@ -64,7 +64,10 @@ export async function benchPipeline(quick: boolean): Promise<PipelineResult[]> {
 		service.transaction(transaction => {
 			const payload = { at: performance.now() };
 			return service.outbox.add(transaction, {
-				...{ stream: "BENCH", subject: "bench.written", payload, aggregate: `a${n++ % 1000}` }
+				stream: "BENCH",
+				subject: "bench.written",
+				payload,
+				aggregate: `a${n++ % 1000}`
 			});
 		});
 	const seconds = quick ? 3 : 15;

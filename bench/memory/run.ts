@@ -99,11 +99,9 @@ try {
 	console.table(
 		courses.map(({ process, resident, alive }) => ({
 			process,
-			...{
-				"MB before": resident[0],
-				"MB half way": resident[Math.ceil(minutes / 2)],
-				"MB at the end": resident.at(-1)
-			},
+			"MB before": resident[0],
+			"MB half way": resident[Math.ceil(minutes / 2)],
+			"MB at the end": resident.at(-1),
 			...(alive && { [`alive MB, minute ${FIRST_LOOK}`]: alive[0], "alive MB at the end": alive[1] })
 		}))
 	);

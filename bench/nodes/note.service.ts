@@ -10,7 +10,7 @@ const written = new Date();
 
 function noteOf(userId: number, id: number): StoredNote {
 	const texts = { title: `Note ${id}`, content: "lorem ipsum ".repeat(16) };
-	return { ...{ id, user_id: userId, version: 1, created_at: written, updated_at: written }, ...texts };
+	return { id, user_id: userId, version: 1, created_at: written, updated_at: written, ...texts };
 }
 
 /** Lets as many works go on at once as there are connections; the others wait, first come first served. */

@@ -74,8 +74,16 @@ try {
 	console.table(table);
 	const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, Linux ${release()}, Node ${process.version}`;
 	const report = {
-		...{ benchmark: "observability", date: new Date().toISOString(), quick: values.quick, machine },
-		...{ rounds, seconds, connections: CONNECTIONS, collectorBytes: sink.bytes, summary: table, results }
+		benchmark: "observability",
+		date: new Date().toISOString(),
+		quick: values.quick,
+		machine,
+		rounds,
+		seconds,
+		connections: CONNECTIONS,
+		collectorBytes: sink.bytes,
+		summary: table,
+		results
 	};
 	if (values.save)
 		await writeFile(join(import.meta.dirname, "results.json"), `${JSON.stringify(report, undefined, "\t")}\n`);
@@ -93,8 +101,11 @@ async function startSubject(mesh: LocalMesh, name: Variant, sink: Sink): Promise
 	for (const service of SERVICES) {
 		const env: Record<string, string> = {
 			...mesh.env,
-			...{ MESH_NAME: name, PORT: String(port), JAEGER_ENDPOINT: sink.url },
-			...{ SERVICEDIR: `services/${service}`, NODE_NAME: `${service}-${name}` },
+			MESH_NAME: name,
+			PORT: String(port),
+			JAEGER_ENDPOINT: sink.url,
+			SERVICEDIR: `services/${service}`,
+			NODE_NAME: `${service}-${name}`,
 			// Each answer comes from the database: what is remembered is too cheap to be typical.
 			CACHE: "off",
 			...(name !== "off" && { METRICS_PORT: String(await freePort()), METRICS_HOST: "127.0.0.1" }),

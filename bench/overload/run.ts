@@ -23,9 +23,13 @@ const { values } = parseArgs({ options: { quick: { type: "boolean", default: fal
 const seconds = values.quick ? 3 : 10;
 
 const env = {
-	...{ DATA_DIR: temporaryFolder("overload"), HOST: "127.0.0.1", PORT: "0" },
+	DATA_DIR: temporaryFolder("overload"),
+	HOST: "127.0.0.1",
+	PORT: "0",
 	// Lists are not remembered, and are long: one client must be able to send three times as many as are served.
-	...{ NODE_ENV: "test", TRACE_EXPORTER: "none", CACHE: "off" }
+	NODE_ENV: "test",
+	TRACE_EXPORTER: "none",
+	CACHE: "off"
 };
 await using server = spawnNode({ args: [...RUNNER, "services"], env });
 const [, url = ""] = await server.waitForLine(/API Gateway listening on (http:\S+)/);

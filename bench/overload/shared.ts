@@ -52,8 +52,14 @@ export async function overloadOnMariadb(seconds: number): Promise<SharedResult[]
 				await settled();
 				const goodput = Number((((sent - failed) / sent) * TIMES).toFixed(2));
 				results.push({
-					...{ system: name, asked, capacity, "sent/s": rate, "good/s": Math.round(goodput * capacity), goodput },
-					...{ "p50 after": after.p50, "p99 after": after.p99 }
+					system: name,
+					asked,
+					capacity,
+					"sent/s": rate,
+					"good/s": Math.round(goodput * capacity),
+					goodput,
+					"p50 after": after.p50,
+					"p99 after": after.p99
 				});
 			}
 			await Promise.all(processes.map(process => process.stop()));

@@ -14,8 +14,15 @@ const integer = { type: "integer" } as const;
 const note = {
 	type: "object",
 	properties: {
-		...{ note_id: integer, user_id: integer, username: text, user_avatar: text, title: text, content: text },
-		...{ create_time: integer, update_time: integer, version: integer }
+		note_id: integer,
+		user_id: integer,
+		username: text,
+		user_avatar: text,
+		title: text,
+		content: text,
+		create_time: integer,
+		update_time: integer,
+		version: integer
 	}
 } as const;
 const envelope = (data: object) => ({

@@ -59,8 +59,12 @@ export function connect(): Sequelize {
 			updated_at: DataTypes.DATE(3)
 		},
 		{
-			...{ sequelize, tableName: "notes", createdAt: "created_at", updatedAt: "updated_at" },
-			...{ deletedAt: "deleted_at", paranoid: true }
+			sequelize,
+			tableName: "notes",
+			createdAt: "created_at",
+			updatedAt: "updated_at",
+			deletedAt: "deleted_at",
+			paranoid: true
 		}
 	);
 	return sequelize;

@@ -96,8 +96,11 @@ async function measure(work: () => Promise<void>, concurrency: number) {
 	// What other processes of the machine do not change: how much work one saga is.
 	const each = (spent: number) => Number((spent / times.length).toFixed(2));
 	return {
-		...{ perSecond: Math.round(times.length / seconds), p50: percentile(0.5), p99: percentile(0.99) },
-		...{ nodeCpu: each(cpu.node - cpuBefore.node), mariadbCpu: each(cpu.mariadb - cpuBefore.mariadb) }
+		perSecond: Math.round(times.length / seconds),
+		p50: percentile(0.5),
+		p99: percentile(0.99),
+		nodeCpu: each(cpu.node - cpuBefore.node),
+		mariadbCpu: each(cpu.mariadb - cpuBefore.mariadb)
 	};
 }
 

@@ -107,7 +107,11 @@ function rowOf(asked: string, name: string, each: Record<string, Figures[]>): Ro
 		3
 	);
 	return {
-		...{ asked, serializer: name, "requests/s": rate.median, spread: `${rate.least}-${rate.most}` },
-		...{ "to JSON": `${ratio.median} (${ratio.least}-${ratio.most})`, "CPU ms/request": cpu.median }
+		asked,
+		serializer: name,
+		"requests/s": rate.median,
+		spread: `${rate.least}-${rate.most}`,
+		"to JSON": `${ratio.median} (${ratio.least}-${ratio.most})`,
+		"CPU ms/request": cpu.median
 	};
 }

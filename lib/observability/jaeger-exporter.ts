@@ -53,7 +53,9 @@ export class JaegerExporter extends TracerExporters.Jaeger {
 	readonly #httpSenders: JaegerHttpSender[] = [];
 
 	constructor({ processTags, ...options }: JaegerExporterOptions) {
-		super({ ...options, ...{ legacyMode: false } });
+		// moleculer reads it, its types do not have it.
+		const untyped = { legacyMode: false };
+		super({ ...options, ...untyped });
 		const { endpoint, host, port } = this.opts;
 		this.#processTags = processTags;
 		this.#health = new ExportHealth(endpoint ? new URL(endpoint).host : `${host}:${port}`, () => this.logger);

@@ -11,8 +11,12 @@ export interface MetricsServerOptions {
 
 /** Of this machine or of V8's inside rather than of the service; moleculer has about 100 of them. */
 const EXCLUDED = [
-	...["os.**", "process.memory.heap.space.**", "process.memory.heap.stat.**"],
-	...["process.arguments", "process.p*", "process.internal.**"]
+	"os.**",
+	"process.memory.heap.space.**",
+	"process.memory.heap.stat.**",
+	"process.arguments",
+	"process.p*",
+	"process.internal.**"
 ];
 
 /** What moleculer adds to histograms and counters, and Prometheus works out itself, over all nodes. */

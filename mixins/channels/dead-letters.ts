@@ -147,7 +147,9 @@ export class DeadLetters {
 		if (!this.#streams.reaches(consumer, letter))
 			throw new ChannelError("DEAD_LETTER_UNDELIVERABLE", `No consumer ${consumer} reads ${subject} in ${stream}`);
 		await this.#streams.publish({
-			...{ stream, subject, data },
+			stream,
+			subject,
+			data,
 			id: `replay:${id}:${letter.buried_at}`,
 			headers: { ...headers, [REPLAY_FOR]: consumer }
 		});

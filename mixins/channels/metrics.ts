@@ -15,23 +15,36 @@ export function registerMetrics({ metrics }: ServiceBroker): void {
 	const known = (name: string) => metrics.getMetric(name) !== null;
 	if (!metrics.isEnabled() || known(METRICS.redeliveries)) return;
 	metrics.register({
-		...{ type: "counter", name: METRICS.redeliveries, labelNames, rate: true },
+		type: "counter",
+		name: METRICS.redeliveries,
+		labelNames,
+		rate: true,
 		description: "Messages that were delivered again"
 	});
 	metrics.register({
-		...{ type: "counter", name: METRICS.deadLetters, labelNames },
+		type: "counter",
+		name: METRICS.deadLetters,
+		labelNames,
 		description: "Messages that were given up"
 	});
 	metrics.register({
-		...{ type: "histogram", name: METRICS.handled, labelNames, quantiles: true, unit: "millisecond" },
+		type: "histogram",
+		name: METRICS.handled,
+		labelNames,
+		quantiles: true,
+		unit: "millisecond",
 		description: "Time in the handler"
 	});
 	metrics.register({
-		...{ type: "gauge", name: METRICS.waiting, labelNames },
+		type: "gauge",
+		name: METRICS.waiting,
+		labelNames,
 		description: "Messages of the stream that the consumer has not got yet"
 	});
 	metrics.register({
-		...{ type: "gauge", name: METRICS.pending, labelNames },
+		type: "gauge",
+		name: METRICS.pending,
+		labelNames,
 		description: "Messages that the consumer got and has not acknowledged"
 	});
 }

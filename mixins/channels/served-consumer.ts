@@ -81,8 +81,12 @@ export class ServedConsumer {
 		const { tracing, requestID, parentID } = ctx as Context & { parentID: string | null };
 		const span = service.broker.isTracingEnabled()
 			? ctx.startSpan(`channel '${definition.name}'`, {
-					...{ id: ctx.id, type: "channel", service, sampled: tracing ?? undefined },
-					...{ traceID: requestID ?? ctx.id, parentID: parentID ?? undefined },
+					id: ctx.id,
+					type: "channel",
+					service,
+					sampled: tracing ?? undefined,
+					traceID: requestID ?? ctx.id,
+					parentID: parentID ?? undefined,
 					tags: { subject: delivery.subject, seq: delivery.seq, attempt: delivery.attempts }
 				})
 			: undefined;

@@ -114,7 +114,11 @@ function openMysql(url: string, options: ConnectionOptions): Pool {
 	const { host, port, user: username, password, database, ssl } = parseMysqlUrl(url);
 	const sequelize = new Sequelize({
 		dialect: "mysql",
-		...{ host, port, username, password, database },
+		host,
+		port,
+		username,
+		password,
+		database,
 		timezone: "+00:00",
 		pool: { max: options.poolSize ?? 10, acquire: 10_000 },
 		retry: { max: 1 },

@@ -42,7 +42,8 @@ export class IdempotencyKeys {
 	async remember(key: Key, result: unknown, transaction: Transaction): Promise<void> {
 		await this.#db.query(`UPDATE idempotency_keys SET result = :result WHERE ${IS_KEY}`, {
 			replacements: { ...key, result: JSON.stringify(result ?? null) },
-			...{ type: QueryTypes.UPDATE, transaction }
+			type: QueryTypes.UPDATE,
+			transaction
 		});
 	}
 

@@ -92,7 +92,10 @@ function chainsOf(rows: readonly OutboxRow[]): Map<string, OutboxRow[]> {
 function messageOf(row: OutboxRow, source: string): OutboxMessage {
 	const { stream, subject, msg_id, payload, headers, aggregate, version, sequence, created_at } = row;
 	return {
-		...{ stream, subject, id: msg_id, data: payload },
+		stream,
+		subject,
+		id: msg_id,
+		data: payload,
 		headers: {
 			...(JSON.parse(headers) as Record<string, string>),
 			"content-type": "application/json",

@@ -40,7 +40,8 @@ export async function recordedStreams(db: Sequelize): Promise<StreamRecord[]> {
 		{ type: QueryTypes.SELECT }
 	);
 	return rows.map(({ stream, created, last_seq, last_sequence }) => ({
-		...{ stream, created },
+		stream,
+		created,
 		lastSeq: Number(last_seq),
 		sequence: Number(last_sequence)
 	}));

@@ -22,8 +22,13 @@ export interface BreakerRules {
 
 /** Failures that say nothing about the node that reports them: it is busy, or asked somebody who was away. */
 const NOT_ITS_OWN = new Set([
-	...["SERVICE_NOT_FOUND", "SERVICE_NOT_AVAILABLE", "BROKER_DISCONNECTED"],
-	...["REQUEST_TIMEOUT", "REQUEST_SKIPPED", "REQUEST_REJECTED", "QUEUE_FULL"]
+	"SERVICE_NOT_FOUND",
+	"SERVICE_NOT_AVAILABLE",
+	"BROKER_DISCONNECTED",
+	"REQUEST_TIMEOUT",
+	"REQUEST_SKIPPED",
+	"REQUEST_REJECTED",
+	"QUEUE_FULL"
 ]);
 
 /** moleculer's circuit breaker, per action and node. */
@@ -34,7 +39,11 @@ export function breaker({
 	pause
 }: BreakerRules): NonNullable<BrokerOptions["circuitBreaker"]> {
 	return {
-		...{ enabled: true, threshold, minRequestCount: calls, windowTime: seconds, halfOpenTime: pause },
+		enabled: true,
+		threshold,
+		minRequestCount: calls,
+		windowTime: seconds,
+		halfOpenTime: pause,
 		check(error) {
 			const { code, type } = error as { code?: unknown; type?: unknown };
 			return !(typeof code === "number" && code < 500) && !NOT_ITS_OWN.has(String(type));

@@ -120,7 +120,8 @@ function barrierTable(transaction: Transaction) {
 
 		async read(key: Key): Promise<Row> {
 			const [row] = await db.query<Row>(`SELECT origin, result FROM saga_barrier WHERE ${IS_KEY}`, {
-				...{ transaction, bind: { ...key } },
+				transaction,
+				bind: { ...key },
 				type: QueryTypes.SELECT
 			});
 			return row as Row;

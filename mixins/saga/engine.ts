@@ -12,8 +12,8 @@ import {
 	timedOut,
 	turnRound
 } from "./progress.ts";
-import { isFinished, type Reason, type SagaState } from "./state.ts";
-import type { Claimer, Due, NewSaga, SagaStore } from "./store.ts";
+import { isFinished, type NewSaga, type Reason, type SagaState } from "./state.ts";
+import type { Claimer, Due, SagaStore } from "./store.ts";
 
 /** Which call a participant gets; it travels in `ctx.meta.saga`. */
 export interface Branch {

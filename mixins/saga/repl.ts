@@ -87,7 +87,12 @@ async function list(broker: ServiceBroker, { status, attention, limit }: SagaArg
 		console.log(`${sagas.length} sagas of ${owner}`);
 		console.table(
 			sagas.map(({ gid, name, status, createdAt, needsAttention, reason }) => ({
-				...{ gid, name, status, createdAt, attention: needsAttention ? "yes" : "", reason: reason?.message ?? "" }
+				gid,
+				name,
+				status,
+				createdAt,
+				attention: needsAttention ? "yes" : "",
+				reason: reason?.message ?? ""
 			}))
 		);
 	}
@@ -100,7 +105,11 @@ async function show(broker: ServiceBroker, owner: string, gid: string): Promise<
 	console.log(`payload ${JSON.stringify(payload)}  next run ${nextRunAt}`);
 	console.table(
 		saga.steps.map(({ name, action, compensation, attempts, lastError }) => ({
-			...{ step: name, action, compensation, attempts, error: lastError?.message ?? "" }
+			step: name,
+			action,
+			compensation,
+			attempts,
+			error: lastError?.message ?? ""
 		}))
 	);
 	console.table(saga.timeline);

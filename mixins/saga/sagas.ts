@@ -29,9 +29,17 @@ export interface SagaSettings extends EngineOptions, CoordinatorOptions {
 }
 
 export const defaults: SagaSettings = {
-	...{ lease: 15_000, callTimeout: 5_000, backoff: { base: 200, cap: 5 * MINUTE }, ongoingDelay: 1_000 },
-	...{ maxAttempts: Number.POSITIVE_INFINITY, attentionAfter: 10, pollInterval: 1_000, batch: 20 },
-	...{ retention: 15 * DAY, retentionInterval: 60 * MINUTE, standingInterval: 15_000 }
+	lease: 15_000,
+	callTimeout: 5_000,
+	backoff: { base: 200, cap: 5 * MINUTE },
+	ongoingDelay: 1_000,
+	maxAttempts: Number.POSITIVE_INFINITY,
+	attentionAfter: 10,
+	pollInterval: 1_000,
+	batch: 20,
+	retention: 15 * DAY,
+	retentionInterval: 60 * MINUTE,
+	standingInterval: 15_000
 };
 
 /** Settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
@@ -114,7 +122,10 @@ export class Sagas {
 			tell
 		});
 		this.#coordinator = new Coordinator({
-			...{ engine: this.#engine, store, definitions, options: this.#settings },
+			engine: this.#engine,
+			store,
+			definitions,
+			options: this.#settings,
 			around: (saga, drive) => traced(broker, saga, drive),
 			onLate: late => observeLag(broker, late),
 			onError: error => logger.error("A saga was left to the next coordinator:", error)
@@ -122,7 +133,9 @@ export class Sagas {
 		this.#waiting = new Waiting(store.find);
 		this.#housekeeping = new Housekeeping(error => logger.error("Sagas: housekeeping failed:", error));
 		this.operator = new Operator({
-			...{ store, operators: this.#operators, definitions: this.#definitions },
+			store,
+			operators: this.#operators,
+			definitions: this.#definitions,
 			claimer: { owner, lease: this.#settings.lease },
 			wake: () => this.#coordinator.nudge(0),
 			ended: saga => this.#heard({ kind: "failed", saga })

@@ -1,3 +1,5 @@
+import type { Saga } from "./definition.ts";
+
 /** Where a saga stands: under way, being rolled back, or at one of its two ends. */
 export type SagaStatus = "submitted" | "aborting" | "succeed" | "failed";
 
@@ -55,7 +57,49 @@ export interface SagaState {
 	steps: StepState[];
 }
 
+/** A saga to begin. */
+export interface NewSaga {
+	gid: string;
+	payload: object;
+	payloadHash: string;
+	traceparent: string | null;
+}
+
 /** Whether a saga has come to an end, which never changes again. */
 export function isFinished({ status }: { status: SagaStatus }): boolean {
 	return status === "succeed" || status === "failed";
+}
+
+/** What a saga that was just stored looks like, without reading it again. */
+export function begun({ name, version, steps, timeout }: Saga, saga: NewSaga, owner: string): SagaState {
+	const now = new Date().toISOString();
+	return {
+		...saga,
+		name,
+		version,
+		owner,
+		status: "submitted",
+		epoch: 1,
+		reason: null,
+		needsAttention: false,
+		age: 0,
+		remaining: timeout ?? null,
+		createdAt: now,
+		updatedAt: now,
+		nextRunAt: now,
+		finishedAt: null,
+		steps: steps.map(step => ({
+			index: step.index,
+			name: step.name,
+			action: "prepared",
+			compensation: "prepared",
+			attempts: 0,
+			wait: 0,
+			result: null,
+			lastError: null,
+			startedAt: null,
+			finishedAt: null,
+			compensatedAt: null
+		}))
+	};
 }

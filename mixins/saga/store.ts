@@ -3,15 +3,7 @@ import type { Database } from "./database.ts";
 import type { Saga, Step } from "./definition.ts";
 import { fence, json, type Note } from "./fence.ts";
 import { readSagas } from "./rows.ts";
-import type { Reason, SagaState, SagaStatus } from "./state.ts";
-
-/** A saga to begin. */
-export interface NewSaga {
-	gid: string;
-	payload: object;
-	payloadHash: string;
-	traceparent: string | null;
-}
+import { begun, type NewSaga, type Reason, type SagaState, type SagaStatus } from "./state.ts";
 
 /** Who claims a saga, and for how long. */
 export interface Claimer {
@@ -79,8 +71,14 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 						{
 							transaction,
 							bind: {
-								...{ gid, owner, lease, traceparent, name: definition.name, version: definition.version },
-								...{ payload: json(saga.payload), hash: saga.payloadHash }
+								gid,
+								owner,
+								lease,
+								traceparent,
+								name: definition.name,
+								version: definition.version,
+								payload: json(saga.payload),
+								hash: saga.payloadHash
 							}
 						}
 					);
@@ -225,20 +223,6 @@ export function sagaStore({ db, transaction: inTransaction }: Database) {
 			// A transaction is run again after a deadlock, which operators and coordinators that come at once may cause.
 			return inTransaction(transaction => touch(saga, transaction, set, { wait }));
 		}
-	};
-}
-
-/** What a saga that was just stored looks like, without reading it again. */
-export function begun({ name, version, steps, timeout }: Saga, saga: NewSaga, owner: string): SagaState {
-	const now = new Date().toISOString();
-	return {
-		...saga,
-		...{ name, version, owner, status: "submitted", epoch: 1, reason: null, needsAttention: false },
-		...{ age: 0, remaining: timeout ?? null, createdAt: now, updatedAt: now, nextRunAt: now, finishedAt: null },
-		steps: steps.map(step => ({
-			...{ index: step.index, name: step.name, action: "prepared", compensation: "prepared", attempts: 0, wait: 0 },
-			...{ result: null, lastError: null, startedAt: null, finishedAt: null, compensatedAt: null }
-		}))
 	};
 }
 

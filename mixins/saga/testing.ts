@@ -4,8 +4,8 @@ import { type CallBranch, SagaEngine } from "./engine.ts";
 import { sagaFailure } from "./errors.ts";
 import { turnRound } from "./progress.ts";
 import { defaults } from "./sagas.ts";
-import { isFinished, type SagaState } from "./state.ts";
-import { begun, type SagaStore } from "./store.ts";
+import { begun, isFinished, type SagaState } from "./state.ts";
+import type { SagaStore } from "./store.ts";
 
 interface Exchange {
 	action: string;

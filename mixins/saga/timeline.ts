@@ -20,7 +20,10 @@ export function timelineOf(saga: SagaState, events: readonly SagaEvent[]): Momen
 		reason: null
 	});
 	const moments: Moment[] = events.map(({ at, kind, step, actor, detail }) => ({
-		...{ at, step, actor, what: kind },
+		at,
+		step,
+		actor,
+		what: kind,
 		reason: detail ? `${detail.type}: ${detail.message}` : null
 	}));
 	for (const step of saga.steps) {

@@ -121,11 +121,16 @@ function metrics(broker: ServiceBroker): LimitEvents {
 	const store = "notemesh.limits.store.up";
 	register(broker, [
 		{
-			...{ type: "counter", name: refused, labelNames: ["limit"], description: "Requests beyond a limit" },
+			type: "counter",
+			name: refused,
+			labelNames: ["limit"],
+			description: "Requests beyond a limit",
 			known: ["all", "guarded", "user", "attempt-minute", "attempt-hour", "attempt-day"].map(limit => ({ limit }))
 		},
 		{
-			...{ type: "counter", name: degraded, labelNames: ["limit", "rule"] },
+			type: "counter",
+			name: degraded,
+			labelNames: ["limit", "rule"],
 			description: "Requests that a limit could not count in Redis, by what was done instead"
 		},
 		{ type: "gauge", name: store, description: "Whether the Redis of the limits answers" }

@@ -10,8 +10,14 @@ const STYLE = "text/css; charset=utf-8";
 
 /** The page may load its own files and the document, and send the requests that its reader tries: nothing else. */
 const POLICY = [
-	...["default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'"],
-	...["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]
+	"default-src 'none'",
+	"script-src 'self'",
+	"style-src 'self'",
+	"img-src 'self' data:",
+	"connect-src 'self'",
+	"base-uri 'none'",
+	"form-action 'none'",
+	"frame-ancestors 'none'"
 ].join("; ");
 
 const PAGE = `<!doctype html>

@@ -68,8 +68,12 @@ function securityHeaders(): Map<string, string> {
 const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE"];
 const REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "traceparent"];
 const ANSWER_HEADERS = [
-	...["Location", "Retry-After", "X-Request-ID"],
-	...["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"]
+	"Location",
+	"Retry-After",
+	"X-Request-ID",
+	"X-RateLimit-Limit",
+	"X-RateLimit-Remaining",
+	"X-RateLimit-Reset"
 ];
 const PREFLIGHT_SECONDS = 600;
 
@@ -151,8 +155,11 @@ function crossOrigin(
 	if (origins.length === 0) return (_req, _res, next) => next();
 
 	const allow = cors({
-		...{ origin: [...origins], methods: METHODS, maxAge: PREFLIGHT_SECONDS },
-		...{ allowedHeaders: REQUEST_HEADERS, exposedHeaders: ANSWER_HEADERS }
+		origin: [...origins],
+		methods: METHODS,
+		maxAge: PREFLIGHT_SECONDS,
+		allowedHeaders: REQUEST_HEADERS,
+		exposedHeaders: ANSWER_HEADERS
 	});
 	return (req, res, next) => {
 		// The library takes every OPTIONS request for a preflight and answers it.

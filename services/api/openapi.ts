@@ -39,8 +39,11 @@ export function openapi(routes: readonly RouteDefinition[], version: string, pas
 	return {
 		openapi: "3.1.0",
 		info: {
-			...{ title: "Notemesh", version, description: "Notes over HTTP." },
-			...{ contact: { name: "The operators of this server" }, license: { name: "MIT", identifier: "MIT" } }
+			title: "Notemesh",
+			version,
+			description: "Notes over HTTP.",
+			contact: { name: "The operators of this server" },
+			license: { name: "MIT", identifier: "MIT" }
 		},
 		servers: [{ url: "/" }],
 		tags: [...new Set(routes.map(serviceOf))].map(name => ({ name, description: `What the ${name} service does` })),
@@ -60,11 +63,17 @@ export function openapi(routes: readonly RouteDefinition[], version: string, pas
 					]
 				}),
 				CurrentVersion: {
-					...{ type: "object", description: "On code 10008", additionalProperties: false, required: ["version"] },
+					type: "object",
+					description: "On code 10008",
+					additionalProperties: false,
+					required: ["version"],
 					properties: { version: { type: "integer" } }
 				},
 				FieldErrors: {
-					...{ type: "object", description: "On code 10002", additionalProperties: false, required: ["errors"] },
+					type: "object",
+					description: "On code 10002",
+					additionalProperties: false,
+					required: ["errors"],
 					properties: { errors: { type: "array", items: { $ref: "#/components/schemas/FieldError" } } }
 				},
 				FieldError: {

@@ -66,7 +66,10 @@ export class Overload {
 		this.#limits = limits;
 		register(broker, [
 			{
-				...{ type: "counter", name: SHED, labelNames: ["reason"], known: REASONS.map(reason => ({ reason })) },
+				type: "counter",
+				name: SHED,
+				labelNames: ["reason"],
+				known: REASONS.map(reason => ({ reason })),
 				description: "Requests refused with 503 since the gateway, or the service behind it, had too much to do"
 			},
 			{ type: "gauge", name: BUSY, description: "Whether the event loop has no time left (1) or has (0)", known: [{}] }

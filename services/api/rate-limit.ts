@@ -81,7 +81,10 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 			const shared = redis && new RateLimiterRedis({ ...options, storeClient: redis, rejectIfRedisNotReady: true });
 
 			const uncounted: Count = {
-				...{ allowed: true, points: rule.points, remaining: rule.points, seconds: 0 },
+				allowed: true,
+				points: rule.points,
+				remaining: rule.points,
+				seconds: 0,
 				giveBack: async () => {}
 			};
 
@@ -91,7 +94,9 @@ export function rateLimits({ redis: server, withoutRedis, events }: Options): Li
 				const allowed = consumedPoints <= rule.points;
 				if (!allowed) events.refused(rule.name);
 				return {
-					...{ allowed, points: rule.points, remaining: Math.max(0, remainingPoints) },
+					allowed,
+					points: rule.points,
+					remaining: Math.max(0, remainingPoints),
 					seconds: Math.ceil(msBeforeNext / 1000),
 					// Later it may reach the next window, which would begin with a credit.
 					giveBack: async () => void (Date.now() < end && (await Promise.allSettled([limiter.reward(key)])))

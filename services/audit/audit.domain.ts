@@ -116,7 +116,13 @@ export function present(entry: ChainedEntry): AuditEntry {
 		time: new Date(time).toISOString(),
 		source: entry.source,
 		sequence: entry.sequence,
-		...{ user_id, action, object_type, object_id, error, request_id, trace_id },
+		user_id,
+		action,
+		object_type,
+		object_id,
+		error,
+		request_id,
+		trace_id,
 		outcome: entry.outcome as AuditEntry["outcome"],
 		details: JSON.parse(details)
 	};

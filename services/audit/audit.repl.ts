@@ -21,7 +21,11 @@ export const auditCommand = {
 			if (entries.length === 0) return console.log(EMPTY);
 			console.table(
 				entries.map(({ time, user_id, action, object_type, object_id, outcome, error }) => ({
-					...{ time, user_id, action, outcome, error },
+					time,
+					user_id,
+					action,
+					outcome,
+					error,
 					object: `${object_type} ${object_id ?? ""}`
 				}))
 			);

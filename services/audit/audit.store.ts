@@ -78,8 +78,21 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 					outcome, error, request_id, trace_id, details, hash)`,
 				"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 				[
-					...[source, position, sequence, event_id, time, user_id, action, object_type, object_id],
-					...[outcome, error, request_id, trace_id, details, hash]
+					source,
+					position,
+					sequence,
+					event_id,
+					time,
+					user_id,
+					action,
+					object_type,
+					object_id,
+					outcome,
+					error,
+					request_id,
+					trace_id,
+					details,
+					hash
 				],
 				transaction
 			);
@@ -215,7 +228,10 @@ function entry(row: AuditEntryRow): ChainedEntry {
 	const { id, position, sequence, time, user_id } = row;
 	return {
 		...row,
-		...{ id: Number(id), position: Number(position), sequence: Number(sequence), time: Number(time) },
+		id: Number(id),
+		position: Number(position),
+		sequence: Number(sequence),
+		time: Number(time),
 		user_id: user_id === null ? null : Number(user_id)
 	};
 }

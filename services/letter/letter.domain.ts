@@ -30,7 +30,13 @@ export function present({
 }: KeptLetter): Letter {
 	return {
 		letter_id: id,
-		...{ buried_at, first_seen, consumer, stream, seq, subject, attempts },
+		buried_at,
+		first_seen,
+		consumer,
+		stream,
+		seq,
+		subject,
+		attempts,
 		event_id: headers["event-id"] ?? "",
 		error_type: error.code || error.name,
 		error_message: error.message

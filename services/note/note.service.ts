@@ -162,7 +162,10 @@ const NoteService: ServiceSchema<DbSettings, NoteMethods, NoteVars> = {
 		this.lists = noteLists(this.broker.cacher, error => this.logger.warn("Lists can not be remembered", error));
 		register(this.broker, [
 			{
-				...{ type: "counter", name: FALLBACKS, labelNames: ["action"], known: [{ action: "user.mget" }] },
+				type: "counter",
+				name: FALLBACKS,
+				labelNames: ["action"],
+				known: [{ action: "user.mget" }],
 				description: "Answers that were given without what an action would have added"
 			}
 		]);

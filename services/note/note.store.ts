@@ -110,7 +110,11 @@ export function noteStore({ select, write, insert, add }: Statements) {
 
 function stored({ id, user_id, title, content, version, created_at, updated_at }: Row): StoredNote {
 	return {
-		...{ id, user_id, title, content, version },
+		id,
+		user_id,
+		title,
+		content,
+		version,
 		created_at: toDate(created_at),
 		updated_at: toDate(updated_at)
 	};

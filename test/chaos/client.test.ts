@@ -19,7 +19,9 @@ describe("The judge of answers of the chaos run", () => {
 
 	it("takes a success for done, with its data", () => {
 		assert.deepEqual(judge(answer(201, { code: 0, message: "Success", data: { note_id: 1 } })), {
-			...{ outcome: "done", status: 201, data: { note_id: 1 } }
+			outcome: "done",
+			status: 201,
+			data: { note_id: 1 }
 		});
 	});
 

@@ -89,7 +89,8 @@ function summary(
 		);
 	const failedAfterEnd = failures.map(({ ended }) => ended).filter(ended => ended > healed);
 	return {
-		...{ fault: name, seconds },
+		fault: name,
+		seconds,
 		writes: done.filter(({ kind }) => WRITES.includes(kind)).length,
 		reads: done.filter(({ kind }) => kind === "read" || kind === "list").length,
 		registrations: done.filter(({ kind }) => kind === "register").length,

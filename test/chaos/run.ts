@@ -79,10 +79,20 @@ const results = [
 
 console.table(
 	results.map(({ failed, violations, writtenAfterBegin, writtenAfterEnd, lastFailureAfterEnd, ...row }) => ({
-		...{ fault: row.fault, "for s": row.seconds, writes: row.writes, reads: row.reads, registered: row.registrations },
-		...{ "500s": failed[500], "503s": failed[503], "504s": failed[504], "no answer": failed.none },
-		...{ "written after begin, ms": writtenAfterBegin, "after end, ms": writtenAfterEnd },
-		...{ "last failure after end, ms": lastFailureAfterEnd, "slowest, ms": row.slowest, violations: violations.length }
+		fault: row.fault,
+		"for s": row.seconds,
+		writes: row.writes,
+		reads: row.reads,
+		registered: row.registrations,
+		"500s": failed[500],
+		"503s": failed[503],
+		"504s": failed[504],
+		"no answer": failed.none,
+		"written after begin, ms": writtenAfterBegin,
+		"after end, ms": writtenAfterEnd,
+		"last failure after end, ms": lastFailureAfterEnd,
+		"slowest, ms": row.slowest,
+		violations: violations.length
 	}))
 );
 for (const reason of skipped) console.log(`skipped ${reason}`);

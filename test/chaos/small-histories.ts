@@ -30,11 +30,18 @@ export const read = (text: string | null, fields: Partial<Operation> = {}) =>
 export const registered = (fields: Partial<Operation> = {}) => operation("register", { user: NEWCOMER, ...fields });
 
 export const row = (fields: Partial<NoteRow> = {}): NoteRow => ({
-	...{ id: 7, note: "n1", text: "a", version: 1, deleted: false },
+	id: 7,
+	note: "n1",
+	text: "a",
+	version: 1,
+	deleted: false,
 	...fields
 });
 export const account = (fields: Partial<AccountRow> = {}): AccountRow => ({
-	...{ user: NEWCOMER, status: "ACTIVE", grants: 1, balance: 10 },
+	user: NEWCOMER,
+	status: "ACTIVE",
+	grants: 1,
+	balance: 10,
 	...fields
 });
 

@@ -46,15 +46,21 @@ describe("The audit log", () => {
 			const done = await entriesOf(client, mine.token, "", 4);
 			// The saga and the action that began it end at the same time, in databases of their own.
 			assert.deepEqual(done.map(({ action, outcome }) => `${action} ${outcome}`).sort(), [
-				...["note.create done", "points.grant done", "user.login done", "user.register done"]
+				"note.create done",
+				"points.grant done",
+				"user.login done",
+				"user.register done"
 			]);
 			const [refused] = await entriesOf(client, other.token, "&outcome=refused");
 			const { action, object_type, object_id, user_id, error } = refused as NonNullable<typeof refused>;
 			assert.deepEqual(
 				{ action, object_type, object_id, user_id, error },
 				{
-					...{ action: "note.remove", object_type: "note", object_id: String(note.note_id) },
-					...{ user_id: other.user_id, error: "NOTE_NOT_FOUND" }
+					action: "note.remove",
+					object_type: "note",
+					object_id: String(note.note_id),
+					user_id: other.user_id,
+					error: "NOTE_NOT_FOUND"
 				}
 			);
 			assertFailure(await client.send("GET", `/v1/audit?user_id=${other.user_id}`, { token: mine.token }), "forbidden");

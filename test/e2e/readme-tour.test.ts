@@ -13,8 +13,15 @@ import { openTerminal } from "../support/terminal.ts";
 const DEFAULT_URL = "http://localhost:8080";
 /** What differs from run to run: only its presence and type are compared. */
 const VOLATILE = new Set([
-	...["token", "refresh_token", "expire", "create_time", "update_time"],
-	...["entry_id", "time", "request_id", "trace_id"]
+	"token",
+	"refresh_token",
+	"expire",
+	"create_time",
+	"update_time",
+	"entry_id",
+	"time",
+	"request_id",
+	"trace_id"
 ]);
 
 /** A command block and the answers that the README shows below it, one a line. */
@@ -58,8 +65,12 @@ describe("The five-minute tour of the README", await requireServers("curl"), () 
 		t.after(() => rmSync(dataDir, { recursive: true, force: true }));
 		await using node = spawnNode({
 			args: [
-				...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
-				...["--mask", "**/*.service.ts", "services"]
+				"node_modules/moleculer/bin/moleculer-runner.mjs",
+				"--config",
+				"moleculer.config.ts",
+				"--mask",
+				"**/*.service.ts",
+				"services"
 			],
 			env: { DATA_DIR: dataDir, PORT: "0", HOST: "127.0.0.1" }
 		});

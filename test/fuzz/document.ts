@@ -39,7 +39,9 @@ export function operationsOf({ paths }: OpenApiDocument): Operation[] {
 			const content = operation.requestBody?.content ?? {};
 			return {
 				...operation,
-				...{ method: method.toUpperCase(), path, body: content["application/json"]?.schema },
+				method: method.toUpperCase(),
+				path,
+				body: content["application/json"]?.schema,
 				takesForm: "application/x-www-form-urlencoded" in content
 			};
 		})

@@ -175,7 +175,9 @@ async function newNote(client: Client, { token }: TestUser): Promise<string> {
 /** What a word of a generated request stands for. */
 function filled(value: unknown, { username, password, refresh_token }: TestUser): unknown {
 	const known: Record<string, string> = {
-		...{ "{username}": username, "{password}": password, "{refresh_token}": refresh_token }
+		"{username}": username,
+		"{password}": password,
+		"{refresh_token}": refresh_token
 	};
 	return typeof value === "string" && Object.hasOwn(known, value) ? known[value] : value;
 }

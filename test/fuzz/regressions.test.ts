@@ -82,7 +82,9 @@ describe("The fuzzer's judge", () => {
 		const headers = { "content-type": "application/json; charset=utf-8", "x-request-id": "0".repeat(32) };
 		const answer = (status: number, body: unknown, more: object = {}) => ({
 			status,
-			...{ headers: { ...headers, ...more }, text: JSON.stringify(body), body: body as never }
+			headers: { ...headers, ...more },
+			text: JSON.stringify(body),
+			body: body as never
 		});
 		const failure = { code: 10006, message: "Not found", data: null };
 		assert.deepEqual(breaches(operation, "GET", answer(404, failure)), []);

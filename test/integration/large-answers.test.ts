@@ -39,7 +39,10 @@ describe("An answer between two nodes whose packets are sealed", { skip }, () =>
 		const node = (nodeID: string, options: BrokerOptions = {}) =>
 			new ServiceBroker(
 				quiet({
-					...{ nodeID, transporter: new NatsTransporter(nats.url), requestTimeout: 600_000, ...options },
+					nodeID,
+					transporter: new NatsTransporter(nats.url),
+					requestTimeout: 600_000,
+					...options,
 					middlewares: [sealedPackets([{ kid: "one", secret: "s".repeat(32) }])]
 				})
 			);

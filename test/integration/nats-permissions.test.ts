@@ -26,8 +26,10 @@ describe("A mesh with the users of deploy/nats/permissions.conf", await requireS
 		nats = await startNats({ jetstream: true, config: readFileSync("deploy/nats/permissions.conf", "utf8") });
 		const PORT = String(await freePort());
 		const env = {
-			...{ DATABASE_URL: `sqlite:${temporaryFolder("permissions")}/{service}.sqlite`, TRACE_EXPORTER: "none" },
-			...{ JWT_KEYS: `test:${"k".repeat(32)}`, PORT }
+			DATABASE_URL: `sqlite:${temporaryFolder("permissions")}/{service}.sqlite`,
+			TRACE_EXPORTER: "none",
+			JWT_KEYS: `test:${"k".repeat(32)}`,
+			PORT
 		};
 		nodes = ["user", "note", "points", "audit", "letter", "api"].map(service => {
 			const own = { NATS_URL: as(USERS[service] ?? "service"), SERVICEDIR: `services/${service}`, NODE_NAME: service };

@@ -115,8 +115,19 @@ describe("A stranger who can publish on NATS, but has no key", { skip }, () => {
 	/** A request as moleculer's protocol 5 has it, for a user of the attacker's choice. */
 	const forged = (id: number) =>
 		JSON.stringify({
-			...{ ver: "5", sender: "stranger", id: `forged-${id}`, action: "vault.open", params: {}, stream: false },
-			...{ meta: asUser(id).meta, headers: {}, timeout: 0, level: 1, tracing: null, parentID: null, requestID: null }
+			ver: "5",
+			sender: "stranger",
+			id: `forged-${id}`,
+			action: "vault.open",
+			params: {},
+			stream: false,
+			meta: asUser(id).meta,
+			headers: {},
+			timeout: 0,
+			level: 1,
+			tracing: null,
+			parentID: null,
+			requestID: null
 		});
 
 	/** Opens the vault by force, then in the proper way, and tells for whom it was opened. */

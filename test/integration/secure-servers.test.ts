@@ -21,8 +21,11 @@ import { freePort } from "../support/processes.ts";
 import { requireServers } from "../support/servers.ts";
 
 const RUNNER = [
-	...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
-	...["--mask", "**/*.service.ts"]
+	"node_modules/moleculer/bin/moleculer-runner.mjs",
+	"--config",
+	"moleculer.config.ts",
+	"--mask",
+	"**/*.service.ts"
 ];
 /** With every character that a URL would take for something else. */
 const PASSWORD = "p@ss:w/rd?#%";
@@ -63,8 +66,16 @@ async function startSecureRedis() {
 	const { certFile, keyFile } = ours;
 	const server = await startRedis({
 		args: [
-			...["--tls-port", String(tlsPort), "--tls-cert-file", certFile, "--tls-key-file", keyFile],
-			...["--tls-ca-cert-file", certFile, "--requirepass", PASSWORD]
+			"--tls-port",
+			String(tlsPort),
+			"--tls-cert-file",
+			certFile,
+			"--tls-key-file",
+			keyFile,
+			"--tls-ca-cert-file",
+			certFile,
+			"--requirepass",
+			PASSWORD
 		]
 	});
 	return { server, url: `rediss://:${encodeURIComponent(PASSWORD)}@127.0.0.1:${tlsPort}` };
@@ -204,15 +215,16 @@ describe("The platform on servers that all ask for TLS, a certificate and a pass
 		const http = await freePort();
 		const env = {
 			...tls(ours, ours),
-			...{
-				NATS_URL: withPassword(nats.url, "tls"),
-				REDIS_URL: redis.url,
-				JWT_KEYS,
-				MESH_KEYS: `mesh:${"m".repeat(32)}`
-			},
+			NATS_URL: withPassword(nats.url, "tls"),
+			REDIS_URL: redis.url,
+			JWT_KEYS,
+			MESH_KEYS: `mesh:${"m".repeat(32)}`,
 			DATABASE_URL: `${withPassword(mariadb.url, "mysql")}/secure_{service}?ssl=true`,
 			ETCD_ENDPOINTS: etcd.url,
-			...{ PORT: String(http), HOST: "127.0.0.1", RATE_LIMIT_PER_MINUTE: "1000", RATE_LIMIT_WITHOUT_REDIS: "closed" }
+			PORT: String(http),
+			HOST: "127.0.0.1",
+			RATE_LIMIT_PER_MINUTE: "1000",
+			RATE_LIMIT_WITHOUT_REDIS: "closed"
 		};
 		const migration = spawnNode({ args: ["scripts/migrate.ts", "up"], env });
 		assert.equal((await migration.exited).code, 0, migration.output);

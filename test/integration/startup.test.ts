@@ -27,8 +27,12 @@ describe("A node whose servers are not there yet", await requireServers("nats", 
 		await using node = spawnNode({
 			args: RUNNER,
 			env: {
-				...{ NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url, DATABASE_URL: `${mariadb.url}/{service}` },
-				...{ SERVICEDIR: "services/note", NODE_NAME: "note-1", TRACE_EXPORTER: "none" }
+				NATS_URL: nats.url,
+				ETCD_ENDPOINTS: etcd.url,
+				DATABASE_URL: `${mariadb.url}/{service}`,
+				SERVICEDIR: "services/note",
+				NODE_NAME: "note-1",
+				TRACE_EXPORTER: "none"
 			}
 		});
 		const lines = (pattern: RegExp) => node.lines.filter(line => pattern.test(line));
@@ -57,8 +61,12 @@ describe("A node whose servers are not there yet", await requireServers("nats", 
 		const node = spawnNode({
 			args: RUNNER,
 			env: {
-				...{ NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url, DATABASE_URL: `mysql://root@127.0.0.1:${port}/{service}` },
-				...{ SERVICEDIR: "services/note", NODE_NAME: "note-1", TRACE_EXPORTER: "none" }
+				NATS_URL: nats.url,
+				ETCD_ENDPOINTS: etcd.url,
+				DATABASE_URL: `mysql://root@127.0.0.1:${port}/{service}`,
+				SERVICEDIR: "services/note",
+				NODE_NAME: "note-1",
+				TRACE_EXPORTER: "none"
 			}
 		});
 		await node.waitForLine(/Database \S+ cannot be reached/);

@@ -151,7 +151,10 @@ describe("Requests that two servers could read in two ways", () => {
 describe("Clients that take their time", () => {
 	const SHORT: HttpLimits = {
 		...HTTP_LIMITS,
-		...{ headersTimeout: 300, requestTimeout: 600, keepAliveTimeout: 300, connectionsCheckingInterval: 50 }
+		headersTimeout: 300,
+		requestTimeout: 600,
+		keepAliveTimeout: 300,
+		connectionsCheckingInterval: 50
 	};
 
 	async function startServer(t: TestContext, limits: Partial<HttpLimits> = {}): Promise<string> {

@@ -61,10 +61,21 @@ describe("API5: an action that no route leads to", () => {
 			const [service = "", action = ""] = name.split(".");
 			const plain = service.replace("$", "");
 			const paths = [
-				...[`/${service}/${action}`, `/~${plain}/${action}`, `/%24${plain}/${action}`, `/%7e${plain}/${action}`],
-				...[`/${name}`, `/~${plain}.${action}`, `/api/${service}/${action}`, `/api/~${plain}/${action}`],
-				...[`/v1/${service}/${action}`, `/v1/${name}`, `/v1/${service}.${action}`, `//${service}/${action}`],
-				...[`/docs/${name}`, `/docs/../${service}/${action}`, `/v1/note/../../${service}/${action}`]
+				`/${service}/${action}`,
+				`/~${plain}/${action}`,
+				`/%24${plain}/${action}`,
+				`/%7e${plain}/${action}`,
+				`/${name}`,
+				`/~${plain}.${action}`,
+				`/api/${service}/${action}`,
+				`/api/~${plain}/${action}`,
+				`/v1/${service}/${action}`,
+				`/v1/${name}`,
+				`/v1/${service}.${action}`,
+				`//${service}/${action}`,
+				`/docs/${name}`,
+				`/docs/../${service}/${action}`,
+				`/v1/note/../../${service}/${action}`
 			];
 			for (const path of paths)
 				for (const method of ["GET", "POST", "PUT", "DELETE"]) {
@@ -170,14 +181,17 @@ describe("API5: a route for administrators", () => {
 
 describe("What reaches an action from a request", () => {
 	const hostile: RequestOptions["headers"] = {
-		...{ "X-User": '{"id":1,"role":"admin"}', "X-User-ID": "1", "X-Role": "admin", "X-Meta": '{"user":{"id":1}}' },
-		...{
-			"X-Moleculer-Meta": '{"user":{"id":1}}',
-			"X-Request-ID": "forged",
-			"X-Parent-ID": "forged",
-			Tracestate: "a=b"
-		},
-		...{ "X-Forwarded-User": "admin", "X-Auth-Request-User": "admin", Cookie: '$meta={"user":{"id":1}}; user=1' }
+		"X-User": '{"id":1,"role":"admin"}',
+		"X-User-ID": "1",
+		"X-Role": "admin",
+		"X-Meta": '{"user":{"id":1}}',
+		"X-Moleculer-Meta": '{"user":{"id":1}}',
+		"X-Request-ID": "forged",
+		"X-Parent-ID": "forged",
+		Tracestate: "a=b",
+		"X-Forwarded-User": "admin",
+		"X-Auth-Request-User": "admin",
+		Cookie: '$meta={"user":{"id":1}}; user=1'
 	};
 
 	for (const { route, path, options } of sampleRequests().filter(({ route }) => route.auth && !route.role))

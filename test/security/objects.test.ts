@@ -76,13 +76,11 @@ onBothShapes(app => {
 			const { user_id } = victim;
 			const identity = JSON.stringify({ id: user_id, role: "admin" });
 			const headers = {
-				...{
-					"X-User-ID": String(user_id),
-					"X-User": identity,
-					"X-Meta": identity,
-					User: identity,
-					From: victim.username
-				},
+				"X-User-ID": String(user_id),
+				"X-User": identity,
+				"X-Meta": identity,
+				User: identity,
+				From: victim.username,
 				Cookie: `user=${identity}; user_id=${user_id}; jwt=${victim.token}`
 			};
 			const { client } = app();

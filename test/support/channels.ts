@@ -107,7 +107,10 @@ export async function run(t: Ends, url: string, options: RunOptions = {}): Promi
 export function fact(n: number, changes: Partial<OutgoingMessage> = {}): OutgoingMessage {
 	const id = ulid();
 	return {
-		...{ stream: "FACTS", subject: "fact.counted", id, data: JSON.stringify({ n }) },
+		stream: "FACTS",
+		subject: "fact.counted",
+		id,
+		data: JSON.stringify({ n }),
 		...changes,
 		headers: { "event-id": changes.id ?? id, ...changes.headers }
 	};

@@ -29,13 +29,14 @@ export function createOperator(): NatsOperator {
 			resolver_preload: { ${account.getPublicKey()}: ${accountJwt} }
 		`,
 		credentials: [
-			...["-----BEGIN NATS USER JWT-----", userJwt, "------END NATS USER JWT------", ""],
-			...[
-				"-----BEGIN USER NKEY SEED-----",
-				Buffer.from(user.getSeed()).toString(),
-				"------END USER NKEY SEED------",
-				""
-			]
+			"-----BEGIN NATS USER JWT-----",
+			userJwt,
+			"------END NATS USER JWT------",
+			"",
+			"-----BEGIN USER NKEY SEED-----",
+			Buffer.from(user.getSeed()).toString(),
+			"------END USER NKEY SEED------",
+			""
 		].join("\n")
 	};
 }

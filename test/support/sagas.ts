@@ -35,7 +35,8 @@ export async function sagaDatabase(t: Pick<TestContext, "after">, databases: Tes
 
 /** A saga with two steps that can be taken back, and one that can not. */
 export const trip = defineSaga({
-	...{ name: "trip", version: 1 },
+	name: "trip",
+	version: 1,
 	steps: [
 		{ name: "hotel", action: "hotel.book", compensate: "hotel.cancel" },
 		{ name: "car", action: "car.rent", compensate: "car.return" },
@@ -76,7 +77,11 @@ export type Answers = Record<string, (branch: Branch, params: object) => unknown
 
 /** Settings that make a test quick. */
 export const quick: Partial<SagaSettings> = {
-	...{ lease: 2_000, callTimeout: 500, backoff: { base: 1, cap: 4 }, ongoingDelay: 20, pollInterval: 20 }
+	lease: 2_000,
+	callTimeout: 500,
+	backoff: { base: 1, cap: 4 },
+	ongoingDelay: 20,
+	pollInterval: 20
 };
 
 /** One coordinator's engine, with functions for participants. */
@@ -90,7 +95,9 @@ export function testEngine(
 	const calls: string[] = [];
 	const store = sagaStore(database);
 	const engine = new SagaEngine({
-		...{ store, definitions: new Definitions(definitions), owner: `engine-${Math.random()}` },
+		store,
+		definitions: new Definitions(definitions),
+		owner: `engine-${Math.random()}`,
 		options: { ...defaults, ...quick, ...settings },
 		tell: fact => facts.push(fact),
 		async call(action, params, branch) {

@@ -9,7 +9,13 @@ const full = () => {
 /** A message of a stream that can not write down what becomes of it. */
 export function deliveryOf(changes: Partial<Delivery> = {}): Delivery {
 	return {
-		...{ stream: "FACTS", seq: 1, subject: "fact", headers: {}, data: "{}", time: 0, attempts: 1 },
+		stream: "FACTS",
+		seq: 1,
+		subject: "fact",
+		headers: {},
+		data: "{}",
+		time: 0,
+		attempts: 1,
 		ack: async () => {},
 		retry: async () => full(),
 		working: full,

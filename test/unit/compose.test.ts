@@ -30,9 +30,13 @@ const services = Object.entries(file.services);
 const ours = services.filter(([, service]) => service.build);
 const example = parseEnv(readFileSync(".env.example", "utf8"));
 const secrets = {
-	...{ DB_ROOT_PASSWORD: "root-secret", DB_MIGRATE_PASSWORD: "migrate-secret" },
-	...{ DB_USER_PASSWORD: "user-secret", DB_NOTE_PASSWORD: "note-secret", DB_POINTS_PASSWORD: "points-secret" },
-	...{ DB_AUDIT_PASSWORD: "audit-secret", DB_LETTER_PASSWORD: "letter-secret" },
+	DB_ROOT_PASSWORD: "root-secret",
+	DB_MIGRATE_PASSWORD: "migrate-secret",
+	DB_USER_PASSWORD: "user-secret",
+	DB_NOTE_PASSWORD: "note-secret",
+	DB_POINTS_PASSWORD: "points-secret",
+	DB_AUDIT_PASSWORD: "audit-secret",
+	DB_LETTER_PASSWORD: "letter-secret",
 	JWT_KEYS: `k1:${"x".repeat(32)}`
 };
 

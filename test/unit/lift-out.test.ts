@@ -148,16 +148,23 @@ const lifts: Record<string, Lift> = {
 	},
 	outbox: {
 		files: [
-			...["mixins/outbox.mixin.ts", "mixins/outbox/", "mixins/channels.mixin.ts", "mixins/channels/"],
+			"mixins/outbox.mixin.ts",
+			"mixins/outbox/",
+			"mixins/channels.mixin.ts",
+			"mixins/channels/",
 			...TRANSACTIONS,
-			...["models/event-tables.ts", "models/schema.ts"]
+			"models/event-tables.ts",
+			"models/schema.ts"
 		],
 		packages: ["moleculer", "sequelize", "mysql2", "dataloader", "nats"],
 		program: OUTBOX
 	},
 	inbox: {
 		files: [
-			...["mixins/inbox.mixin.ts", "mixins/inbox/", "models/event-tables.ts", "models/schema.ts"],
+			"mixins/inbox.mixin.ts",
+			"mixins/inbox/",
+			"models/event-tables.ts",
+			"models/schema.ts",
 			...ofDb("clock.ts", "prune.ts")
 		],
 		packages: ["moleculer", "sequelize"],
@@ -181,7 +188,10 @@ const lifts: Record<string, Lift> = {
 	},
 	idempotency: {
 		files: [
-			...["mixins/idempotency.mixin.ts", "mixins/idempotency/", "models/idempotency-table.ts", "models/schema.ts"],
+			"mixins/idempotency.mixin.ts",
+			"mixins/idempotency/",
+			"models/idempotency-table.ts",
+			"models/schema.ts",
 			...ofDb("prune.ts")
 		],
 		packages: ["moleculer", "sequelize"],

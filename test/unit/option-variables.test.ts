@@ -11,9 +11,16 @@ import { brokerOptions } from "../../moleculer.config.ts";
 const shapes: Record<string, Record<string, string>> = {
 	"the embedded shape": {},
 	"a node of a mesh": {
-		...{ NATS_URL: "nats://nats", ETCD_ENDPOINTS: "etcd:2379", REDIS_URL: "redis://redis", CACHE: "redis" },
-		...{ NODE_ZONE: "a", METRICS_PORT: "9100", MESH_KEYS: `a:${"x".repeat(32)}` },
-		...{ JAEGER_AGENT: "jaeger", JAEGER_SAMPLER: "ratelimiting", JAEGER_SAMPLE_RATE: "5" }
+		NATS_URL: "nats://nats",
+		ETCD_ENDPOINTS: "etcd:2379",
+		REDIS_URL: "redis://redis",
+		CACHE: "redis",
+		NODE_ZONE: "a",
+		METRICS_PORT: "9100",
+		MESH_KEYS: `a:${"x".repeat(32)}`,
+		JAEGER_AGENT: "jaeger",
+		JAEGER_SAMPLER: "ratelimiting",
+		JAEGER_SAMPLE_RATE: "5"
 	}
 };
 
@@ -87,10 +94,32 @@ describe("The variables that must not be set", () => {
 		assert.deepEqual(overwritingVariables(Object.fromEntries(ours)), []);
 		assert.deepEqual(overwritingVariables({ NAMESPACE: "", VALIDATOR: "" }), []);
 		const usual = [
-			...["HOME", "HOSTNAME", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "USER", "NODE_OPTIONS", "NODE_VERSION"],
-			...["npm_config_registry", "npm_lifecycle_event", "npm_package_name", "INIT_CWD", "CI", "GITHUB_ACTIONS"],
-			...["MOLECULER_CONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_PORT", "REGISTRY_PORT", "REGISTRY_SERVICE_HOST"],
-			...["METRICS_SERVICE_HOST", "TRACING_PORT_80_TCP", "POD_NAMESPACE", "LOG_LEVEL", "CACHE"]
+			"HOME",
+			"HOSTNAME",
+			"LOGNAME",
+			"PATH",
+			"PWD",
+			"SHELL",
+			"TERM",
+			"USER",
+			"NODE_OPTIONS",
+			"NODE_VERSION",
+			"npm_config_registry",
+			"npm_lifecycle_event",
+			"npm_package_name",
+			"INIT_CWD",
+			"CI",
+			"GITHUB_ACTIONS",
+			"MOLECULER_CONFIG",
+			"KUBERNETES_SERVICE_HOST",
+			"KUBERNETES_PORT",
+			"REGISTRY_PORT",
+			"REGISTRY_SERVICE_HOST",
+			"METRICS_SERVICE_HOST",
+			"TRACING_PORT_80_TCP",
+			"POD_NAMESPACE",
+			"LOG_LEVEL",
+			"CACHE"
 		];
 		assert.deepEqual(overwritingVariables(Object.fromEntries(usual.map(name => [name, "1"]))), []);
 	});

@@ -19,8 +19,17 @@ interface Asked {
 }
 
 const row = (id: number): OutboxRow => ({
-	...{ id, msg_id: `m${id}`, stream: "FACTS", subject: "fact.counted", payload: `{"n":${id}}`, headers: "{}" },
-	...{ aggregate: "a", version: null, sequence: id, created_at: 1, attempts: 0 }
+	id,
+	msg_id: `m${id}`,
+	stream: "FACTS",
+	subject: "fact.counted",
+	payload: `{"n":${id}}`,
+	headers: "{}",
+	aggregate: "a",
+	version: null,
+	sequence: id,
+	created_at: 1,
+	attempts: 0
 });
 
 /** Turns enough for all that waits for no time. */
@@ -57,8 +66,12 @@ function relaying(t: TestContext, { answers, recorded = [], stream = new FakeStr
 	} as unknown as OutboxStore;
 	const publisher: Publisher = stream;
 	const relay = new Relay({
-		...{ store, publisher, source: "test", recorded: async () => structuredClone(recorded), ...(probe && { probe }) },
-		settings: { ...{ lease: NEVER, poll: 1, batch: 200, load: 800, gather: 0, pause: 1, watch: NEVER }, ...settings },
+		store,
+		publisher,
+		source: "test",
+		recorded: async () => structuredClone(recorded),
+		...(probe && { probe }),
+		settings: { lease: NEVER, poll: 1, batch: 200, load: 800, gather: 0, pause: 1, watch: NEVER, ...settings },
 		log: { info() {}, warn() {}, error() {} }
 	});
 	t.after(() => relay.stop());

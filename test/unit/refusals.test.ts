@@ -7,7 +7,9 @@ import type { RefusedRequests } from "../../services/audit/audit.contract.ts";
 
 const ctx = new Context(new ServiceBroker({ logger: false }));
 const refused = (action: string, user_id?: number) => ({
-	...{ action, error: identityError("UNAUTHENTICATED"), address: "192.0.2.1" },
+	action,
+	error: identityError("UNAUTHENTICATED"),
+	address: "192.0.2.1",
 	...(user_id !== undefined && { user_id })
 });
 

@@ -78,19 +78,27 @@ export class LocalStore {
 				`SELECT m.seq, subject, headers, data, time, attempts + 1 AS attempts FROM pending p
 				JOIN message m ON m.stream = p.stream AND m.seq = p.seq
 				WHERE p.stream = ? AND consumer = ? AND due <= ? ORDER BY p.seq LIMIT 1`,
-				...[stream, consumer, now]
+				stream,
+				consumer,
+				now
 			);
 			if (again) {
 				this.#database.run(
 					"UPDATE pending SET attempts = ?, due = ? WHERE stream = ? AND consumer = ? AND seq = ?",
-					...[again.attempts, due, stream, consumer, again.seq]
+					again.attempts,
+					due,
+					stream,
+					consumer,
+					again.seq
 				);
 				return [again];
 			}
 			const fresh = this.#database.all<MessageRow>(
 				`SELECT seq, subject, headers, data, time FROM message WHERE stream = ?1 AND seq >=
 					(SELECT next_seq FROM consumer WHERE stream = ?1 AND name = ?2) ORDER BY seq LIMIT ?3`,
-				...[stream, consumer, limit]
+				stream,
+				consumer,
+				limit
 			);
 			for (const { seq } of fresh)
 				this.#database.run("INSERT INTO pending VALUES (?, ?, ?, 1, ?)", stream, consumer, seq, due);
@@ -112,7 +120,9 @@ export class LocalStore {
 			for (const seq of seqs)
 				this.#database.run(
 					"UPDATE pending SET attempts = attempts - 1, due = 0 WHERE stream = ? AND consumer = ? AND seq = ?",
-					...[stream, consumer, seq]
+					stream,
+					consumer,
+					seq
 				);
 		});
 	}
@@ -139,7 +149,8 @@ export class LocalStore {
 	nextDue(stream: string, consumer: string): number | undefined {
 		const row = this.#database.get<{ due: number | null }>(
 			"SELECT MIN(due) AS due FROM pending WHERE stream = ? AND consumer = ?",
-			...[stream, consumer]
+			stream,
+			consumer
 		);
 		return row?.due ?? undefined;
 	}
@@ -157,7 +168,8 @@ export class LocalStore {
 		for (let next: number | undefined = seq; next !== undefined; ) {
 			const row: MessageRow | undefined = this.#database.get(
 				"SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq >= ? ORDER BY seq LIMIT 1",
-				...[stream, next]
+				stream,
+				next
 			);
 			if (row) yield row;
 			next = row && row.seq + 1;
@@ -195,7 +207,8 @@ export class LocalStore {
 				`SELECT (SELECT COUNT(*) FROM message m WHERE m.stream = c.stream AND m.seq >= c.next_seq) AS waiting,
 				(SELECT COUNT(*) FROM pending p WHERE p.stream = c.stream AND p.consumer = c.name) AS pending
 			FROM consumer c WHERE c.stream = ? AND c.name = ?`,
-				...[stream, consumer]
+				stream,
+				consumer
 			) ?? { waiting: 0, pending: 0 }
 		);
 	}
@@ -204,7 +217,8 @@ export class LocalStore {
 	pending(stream: string, consumer: string): number {
 		const row = this.#database.get<{ pending: number }>(
 			"SELECT COUNT(*) AS pending FROM pending WHERE stream = ? AND consumer = ?",
-			...[stream, consumer]
+			stream,
+			consumer
 		);
 		return row?.pending ?? 0;
 	}
@@ -213,7 +227,9 @@ export class LocalStore {
 		const known = this.#database.get<{ seq: number }>(
 			// Left to itself, SQLite takes the index on the time and looks at every message since then.
 			"SELECT seq FROM message INDEXED BY message_msg_id WHERE stream = ? AND msg_id = ? AND time >= ?",
-			...[stream, id, since]
+			stream,
+			id,
+			since
 		);
 		if (known) return { seq: known.seq, duplicate: true };
 		const { seq } = this.#database.get<{ seq: number }>(
@@ -222,7 +238,13 @@ export class LocalStore {
 		) as { seq: number };
 		this.#database.run(
 			"INSERT INTO message (stream, seq, subject, msg_id, headers, data, time) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			...[stream, seq, subject, id, JSON.stringify(headers), data, now]
+			stream,
+			seq,
+			subject,
+			id,
+			JSON.stringify(headers),
+			data,
+			now
 		);
 		return { seq, duplicate: false };
 	}

@@ -91,7 +91,13 @@ export class LocalSubscription implements Subscription {
 		const { stream, name } = definition;
 		const postpone = (milliseconds: number) => store.postpone(stream, name, seq, Date.now() + milliseconds);
 		return {
-			...{ stream, seq, subject, headers: JSON.parse(headers), data, time, attempts },
+			stream,
+			seq,
+			subject,
+			headers: JSON.parse(headers),
+			data,
+			time,
+			attempts,
 			ack: () => this.#acks.load(seq),
 			retry: async milliseconds => {
 				postpone(milliseconds);

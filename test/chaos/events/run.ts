@@ -133,9 +133,17 @@ for (const mutation of options.mutations ? (["none", ...MUTATIONS] as const) : (
 
 console.table(
 	results.map(({ mutation, clean, settled, missed, findings, faults, seconds }) => ({
-		...{ mutation, clean, settled, missed: missed.join(" ") },
-		...{ facts: findings.facts, lost: findings.lost, doubled: findings.doubled, reordered: findings.reordered },
-		...{ different: findings.different.length, ...faults, seconds }
+		mutation,
+		clean,
+		settled,
+		missed: missed.join(" "),
+		facts: findings.facts,
+		lost: findings.lost,
+		doubled: findings.doubled,
+		reordered: findings.reordered,
+		different: findings.different.length,
+		...faults,
+		seconds
 	}))
 );
 const expected = results.every(({ mutation, clean }) => clean === (mutation === "none"));

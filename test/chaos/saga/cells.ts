@@ -59,7 +59,10 @@ export const pauseCells: readonly Cell[] = [
 		cell(
 			{ kind: "stop", at },
 			{
-				...{ group: "pause", name: `stop ${at}, deadline`, definition: "hurried", victim: "coordinator" },
+				group: "pause",
+				name: `stop ${at}, deadline`,
+				definition: "hurried",
+				victim: "coordinator",
 				resume: "finished"
 			}
 		)

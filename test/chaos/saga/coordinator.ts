@@ -59,12 +59,19 @@ export async function startCoordinator(
 		return answer;
 	};
 	const engine = new SagaEngine({
-		...{ store, call, owner: name, definitions: new Definitions(definitions) },
+		store,
+		call,
+		owner: name,
+		definitions: new Definitions(definitions),
 		options: { ...defaults, ...settings },
 		tell: fact => fact.kind === "released" && coordinator.nudge(fact.wait)
 	});
 	const coordinator = new Coordinator({
-		...{ engine, store, definitions, options: settings, onLate() {} },
+		engine,
+		store,
+		definitions,
+		options: settings,
+		onLate() {},
 		async around(saga, drive) {
 			await record(databases, saga.gid, "drive", saga.epoch);
 			await drive();

@@ -38,7 +38,12 @@ export const hurried = defineSaga<CellPayload>({ name: "hurried", version: 1, ti
 
 /** Times in milliseconds, short enough that a cell takes a second. */
 export const settings = {
-	...{ lease: 900, callTimeout: 450, backoff: { base: 20, cap: 200 }, ongoingDelay: 50, pollInterval: 50, batch: 50 }
+	lease: 900,
+	callTimeout: 450,
+	backoff: { base: 20, cap: 200 },
+	ongoingDelay: 50,
+	pollInterval: 50,
+	batch: 50
 };
 
 export const POOL = 1_000_000;

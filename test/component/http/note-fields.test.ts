@@ -98,8 +98,17 @@ onBothShapes(app => {
 	describe("A note", () => {
 		it("belongs to whom the token says: owner, id and times are not taken from a body", async () => {
 			for (const [field, value] of Object.entries({
-				...{ user_id: 1, note_id: 1, id: 1, version: 1, username: "x", user_avatar: "x" },
-				...{ create_time: 1, update_time: 1, created_at: "2020-01-01", deleted_at: null, title_folded: "x" }
+				user_id: 1,
+				note_id: 1,
+				id: 1,
+				version: 1,
+				username: "x",
+				user_avatar: "x",
+				create_time: 1,
+				update_time: 1,
+				created_at: "2020-01-01",
+				deleted_at: null,
+				title_folded: "x"
 			}))
 				assertInvalid(await create({ ...good, [field]: value }), field);
 			for (const field of ["user_id", "note_id", "id", "username", "create_time", "deleted_at", "content_folded"])

@@ -147,8 +147,17 @@ describe("The Jaeger exporter", () => {
 
 const EIGHT = Buffer.alloc(8, 1);
 const SPAN = {
-	...{ traceIdLow: EIGHT, traceIdHigh: EIGHT, spanId: EIGHT, parentSpanId: EIGHT, startTime: EIGHT, duration: EIGHT },
-	...{ operationName: "x", references: [], flags: 1, tags: [], logs: [] }
+	traceIdLow: EIGHT,
+	traceIdHigh: EIGHT,
+	spanId: EIGHT,
+	parentSpanId: EIGHT,
+	startTime: EIGHT,
+	duration: EIGHT,
+	operationName: "x",
+	references: [],
+	flags: 1,
+	tags: [],
+	logs: []
 };
 
 describe("The Zipkin exporter", () => {

@@ -62,8 +62,14 @@ describe("The log", () => {
 		assert.deepEqual(
 			{ node, module, service, action, user, route, method, status },
 			{
-				...{ node: "app", module: "api", service: "api", action: "api.rest" },
-				...{ user: user_id, route: "/v1/note/:note_id", method: "GET", status: 404 }
+				node: "app",
+				module: "api",
+				service: "api",
+				action: "api.rest",
+				user: user_id,
+				route: "/v1/note/:note_id",
+				method: "GET",
+				status: 404
 			}
 		);
 		assert.match(String(span_id), /^[0-9a-f]{16}$/);

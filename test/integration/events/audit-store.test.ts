@@ -20,9 +20,18 @@ const START = Date.UTC(2026, 0, 1);
 
 function fact(sequence: number, changes: Partial<ChainedFact> = {}): ChainedFact {
 	return {
-		...{ source: "note", sequence, event_id: `e${sequence}`, time: START + sequence * 1000, user_id: sequence % 3 },
-		...{ action: sequence % 2 ? "note.create" : "note.remove", object_type: "note", object_id: String(sequence) },
-		...{ outcome: sequence % 5 ? "done" : "refused", error: null, request_id: "r", trace_id: "0".repeat(32) },
+		source: "note",
+		sequence,
+		event_id: `e${sequence}`,
+		time: START + sequence * 1000,
+		user_id: sequence % 3,
+		action: sequence % 2 ? "note.create" : "note.remove",
+		object_type: "note",
+		object_id: String(sequence),
+		outcome: sequence % 5 ? "done" : "refused",
+		error: null,
+		request_id: "r",
+		trace_id: "0".repeat(32),
 		details: "{}",
 		...changes
 	};

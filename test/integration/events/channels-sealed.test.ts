@@ -23,7 +23,9 @@ await onEachStreamPlace("Sealed channels", place => {
 	async function reader(t: Ends, url: string, keys: readonly string[], mesh = "") {
 		const got: (ChannelMessage & { n: number })[] = [];
 		const { channels, stop } = await run(t, url, {
-			...{ sealKeys: () => keys, mesh: () => mesh, definition: consumer({ maxAttempts: 1 }) },
+			sealKeys: () => keys,
+			mesh: () => mesh,
+			definition: consumer({ maxAttempts: 1 }),
 			async handler({ params: { n } }, message) {
 				got.push({ n, ...message });
 			}
@@ -49,15 +51,27 @@ await onEachStreamPlace("Sealed channels", place => {
 		const url = await place.create();
 		const { channels, got } = await reader(t, url, [NEW]);
 		const headers = {
-			...{ source: "note", blanks: "  a  b ", lines: "a\r\nb\n", tab: "a\tb", letters: "Straße ☂", none: "" },
-			...{ "X-Upper": "Case", "x-seal": "of somebody else" }
+			source: "note",
+			blanks: "  a  b ",
+			lines: "a\r\nb\n",
+			tab: "a\tb",
+			letters: "Straße ☂",
+			none: "",
+			"X-Upper": "Case",
+			"x-seal": "of somebody else"
 		};
 		const message = fact(1, { headers, data: JSON.stringify({ n: 1, text: "ä☂\r\n" }) });
 		await channels.publish(message);
 		await until("it is handled", () => got.length === 1);
 		assert.deepEqual(got[0]?.headers, {
-			...{ "event-id": message.id, source: "note", blanks: "a  b", lines: "a b", tab: "a\tb" },
-			...{ letters: "Straße ☂", none: "", "x-upper": "Case" }
+			"event-id": message.id,
+			source: "note",
+			blanks: "a  b",
+			lines: "a b",
+			tab: "a\tb",
+			letters: "Straße ☂",
+			none: "",
+			"x-upper": "Case"
 		});
 		assert.equal(got[0]?.data, message.data);
 		assert.equal((await firstOf(await publisher(t, url))).headers["x-seal"]?.length, 43);
@@ -162,8 +176,16 @@ await onEachStreamPlace("Sealed channels", place => {
 describe("The audit log of a mesh with MESH_KEYS", await requireServers("nats"), () => {
 	const place = jetStream();
 	const record = (object_id: string) => ({
-		...{ time: "2026-01-01T00:00:00.000Z", user_id: 1, action: "note.create", object_type: "note", object_id },
-		...{ outcome: "done", error: null, request_id: "r", trace_id: "0".repeat(32), details: {} }
+		time: "2026-01-01T00:00:00.000Z",
+		user_id: 1,
+		action: "note.create",
+		object_type: "note",
+		object_id,
+		outcome: "done",
+		error: null,
+		request_id: "r",
+		trace_id: "0".repeat(32),
+		details: {}
 	});
 
 	it("has what nodes recorded, and nothing that a stranger published under their numbers", async t => {
@@ -184,7 +206,10 @@ describe("The audit log of a mesh with MESH_KEYS", await requireServers("nats"),
 		const { channels: note } = await run(t, url, { ...shared, sealKeys: () => [NEW] });
 		const publish = (channels: Channels, id: string) =>
 			channels.publish({
-				...{ stream: "AUDIT", subject: "audit.recorded", id, data: JSON.stringify(record(id)) },
+				stream: "AUDIT",
+				subject: "audit.recorded",
+				id,
+				data: JSON.stringify(record(id)),
 				headers: { "event-id": id, source: "note", "source-seq": "1" }
 			});
 		await publish(stranger, "forged");

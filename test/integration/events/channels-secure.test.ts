@@ -30,7 +30,9 @@ describe("Channels on a JetStream with TLS and a password", { skip }, () => {
 		const environment = (password: string, own: { certFile: string; keyFile: string }) =>
 			readEnv({
 				NATS_URL: server.url.replace("nats://", `tls://notemesh:${encodeURIComponent(password)}@`),
-				...{ TLS_CA_FILE: certFile, TLS_CERT_FILE: own.certFile, TLS_KEY_FILE: own.keyFile }
+				TLS_CA_FILE: certFile,
+				TLS_CERT_FILE: own.certFile,
+				TLS_KEY_FILE: own.keyFile
 			});
 		const seen: number[] = [];
 		const start = (env: ReturnType<typeof environment>) =>

@@ -61,7 +61,10 @@ await onEachDatabase("An outbox under load", databases => {
 		await writer.transaction(async transaction => {
 			for (const n of upTo(150))
 				await writer.outbox.add(transaction, {
-					...{ stream: "FACTS", subject: "fact.counted", payload: { n }, aggregate: "one" }
+					stream: "FACTS",
+					subject: "fact.counted",
+					payload: { n },
+					aggregate: "one"
 				});
 		});
 		await until("all are marked", async () => (await writer.outbox.backlog()).pending === 0);

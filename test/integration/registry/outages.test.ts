@@ -163,8 +163,17 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 		await etcd.kill();
 		await etcd.wipe();
 		await etcdctl(
-			...["snapshot", "restore", backup, "--data-dir", etcd.dataDir, "--name", "etcd"],
-			...["--initial-cluster", `etcd=${peers}`, "--initial-advertise-peer-urls", peers]
+			"snapshot",
+			"restore",
+			backup,
+			"--data-dir",
+			etcd.dataDir,
+			"--name",
+			"etcd",
+			"--initial-cluster",
+			`etcd=${peers}`,
+			"--initial-advertise-peer-urls",
+			peers
 		);
 		await etcd.start();
 		await until("three has registered again", async () => {

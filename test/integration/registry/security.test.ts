@@ -107,9 +107,14 @@ describe("An etcd with TLS", await requireServers("nats", "etcd"), () => {
 		await using nats = await startNats();
 		await using etcd = await startEtcd({ tls: { certFile, keyFile, trustedCaFile: certFile } });
 		const env = {
-			...{ NATS_URL: nats.url, ETCD_ENDPOINTS: etcd.url, DATA_DIR: temporaryFolder("secure-etcd") },
-			...{ NODE_EXTRA_CA_CERTS: certFile, TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile },
-			...{ SERVICEDIR: "services/note", NODE_NAME: "note-1" }
+			NATS_URL: nats.url,
+			ETCD_ENDPOINTS: etcd.url,
+			DATA_DIR: temporaryFolder("secure-etcd"),
+			NODE_EXTRA_CA_CERTS: certFile,
+			TLS_CERT_FILE: certFile,
+			TLS_KEY_FILE: keyFile,
+			SERVICEDIR: "services/note",
+			NODE_NAME: "note-1"
 		};
 		await using node = spawnNode({ args: RUNNER, env });
 		await node.waitForLine(/started successfully/);

@@ -24,7 +24,8 @@ async function accountIn(database: Database) {
 		db.query(`UPDATE account SET balance = balance + ${amount} WHERE id = 1`, { transaction: tx });
 	const balance = async (tx?: Transaction) => {
 		const [row] = await db.query<{ balance: number }>("SELECT balance FROM account", {
-			...{ type: QueryTypes.SELECT, ...(tx && { transaction: tx }) }
+			type: QueryTypes.SELECT,
+			...(tx && { transaction: tx })
 		});
 		return row?.balance;
 	};

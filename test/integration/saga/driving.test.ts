@@ -129,7 +129,8 @@ await onEachDatabase("A drive", databases => {
 		const answers = { "hotel.book": fails(new Error("down")) };
 		const asksFor = async (gid: string, definition: typeof saga, settings = {}) => {
 			const { begin, engine, store } = testEngine(database, [definition], answers, {
-				...{ attentionAfter: 1, backoff: { base: 1e9, cap: 1e9 } },
+				attentionAfter: 1,
+				backoff: { base: 1e9, cap: 1e9 },
 				...settings
 			});
 			await engine.drive(await begin(definition, gid));

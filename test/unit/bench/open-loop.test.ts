@@ -33,7 +33,10 @@ async function load(answer: (socket: Socket, request: string, number: number) =>
 	await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve));
 	const { port } = server.address() as AddressInfo;
 	const latency = await sendAtRate({
-		...{ url: `http://127.0.0.1:${port}/v1/note?limit=1`, tokens, rate: RATE, seconds: 1 },
+		url: `http://127.0.0.1:${port}/v1/note?limit=1`,
+		tokens,
+		rate: RATE,
+		seconds: 1,
 		...(body !== undefined && { body })
 	});
 	return { latency, sent: number };

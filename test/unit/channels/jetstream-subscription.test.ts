@@ -122,7 +122,10 @@ describe("A subscription to JetStream", { timeout: 30_000 }, () => {
 		const sent: string[] = [];
 		const { promise, resolve } = Promise.withResolvers<boolean>();
 		const message = (seq: number) => ({
-			...{ seq, subject: "fact.counted", info: { timestampNanos: 1e6, redeliveryCount: 1 }, string: () => "{}" },
+			seq,
+			subject: "fact.counted",
+			info: { timestampNanos: 1e6, redeliveryCount: 1 },
+			string: () => "{}",
 			ack: () => void sent.push(`ack ${seq}`),
 			ackAck() {
 				sent.push(`ackAck ${seq}`);

@@ -136,7 +136,10 @@ describe("A consumer of a stream in a file", { timeout: 30_000 }, () => {
 			const { store } = stored(t, 0);
 			const { promise, resolve, reject } = Promise.withResolvers<void>();
 			const subscription = new LocalSubscription({
-				...{ store, definition: consumer(), declare: () => promise, warn() {} },
+				store,
+				definition: consumer(),
+				declare: () => promise,
+				warn() {},
 				accept: async () => assert.fail("accepted")
 			});
 			let isStopped = false;

@@ -73,7 +73,9 @@ describe("What the parts of the observability profile say of each other", () => 
 	const hosts = [...Object.keys(file.services), ...Object.keys(mesh.services), "localhost"];
 
 	for (const path of [
-		...["prometheus/prometheus.yml", "otel-collector/config.yml", "grafana/provisioning/datasources/notemesh.yml"],
+		"prometheus/prometheus.yml",
+		"otel-collector/config.yml",
+		"grafana/provisioning/datasources/notemesh.yml",
 		"compose.observability.yml"
 	])
 		it(`is true of the hosts in ${path}`, () => {

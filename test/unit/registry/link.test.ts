@@ -10,7 +10,11 @@ it("who waits for an etcd that is away is let go when the link is closed", { tim
 	let failures = 0;
 	const nothing = () => {};
 	const link = new EtcdLink(resolveOptions({ endpoints: ["http://127.0.0.1:1"] }), "moleculer/", {
-		...{ snapshot: nothing, events: nothing, up: nothing, leaseGranted: nothing, leaseLost: nothing },
+		snapshot: nothing,
+		events: nothing,
+		up: nothing,
+		leaseGranted: nothing,
+		leaseLost: nothing,
 		down: () => void failures++
 	});
 	link.start();
@@ -53,7 +57,10 @@ function linked(t: TestContext, { revoked, leaveTimeout }: { revoked: Promise<vo
 	let ups = 0;
 	const nothing = () => {};
 	const link = new EtcdLink(resolveOptions({ endpoints: ["http://127.0.0.1:1"], leaveTimeout }), "moleculer/", {
-		...{ events: nothing, down: nothing, leaseGranted: nothing, leaseLost: nothing },
+		events: nothing,
+		down: nothing,
+		leaseGranted: nothing,
+		leaseLost: nothing,
 		snapshot: (_entries, reason) => void snapshots.push(reason),
 		up: () => void ups++
 	});
@@ -70,7 +77,11 @@ function linked(t: TestContext, { revoked, leaveTimeout }: { revoked: Promise<vo
 		});
 	};
 	return {
-		...{ link, snapshots, revokes, say, ups: () => ups },
+		link,
+		snapshots,
+		revokes,
+		say,
+		ups: () => ups,
 		restore(to: number) {
 			revision = to;
 		}

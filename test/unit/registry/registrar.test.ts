@@ -26,7 +26,10 @@ function registered(running: string[]) {
 		settled: async () => {}
 	} as unknown as EtcdLink;
 	const broker = {
-		...{ nodeID: "one", instanceID: "first", options: {}, broadcastLocal() {} },
+		nodeID: "one",
+		instanceID: "first",
+		options: {},
+		broadcastLocal() {},
 		registry: { nodes: { localNode: { hostname: "here" } }, regenerateLocalRawInfo() {} },
 		getLocalNodeInfo: () => ({ seq: 1, services: running.map(fullName => ({ fullName })) })
 	} as unknown as ServiceBroker;
@@ -38,7 +41,10 @@ function registered(running: string[]) {
 	});
 	const service = () => decodeService(keys.get(GREETER) as Buffer);
 	return {
-		...{ registrar, keys, writes: () => writes, service },
+		registrar,
+		keys,
+		writes: () => writes,
+		service,
 		/** Full names of the services that others may call. */
 		async announced() {
 			await registrar.settled();
@@ -83,7 +89,11 @@ describe("A node's keys", () => {
 		registrar.attach();
 		assert.deepEqual(await announced(), ["greeter"]);
 		assert.deepEqual(service(), {
-			...{ node: "one", host: "here", port: 80, weight: 2, metadata: { team: "blue" } }
+			node: "one",
+			host: "here",
+			port: 80,
+			weight: 2,
+			metadata: { team: "blue" }
 		});
 	});
 

@@ -39,7 +39,7 @@ function requesting(
 	return {
 		told,
 		request(options: object = {}) {
-			const ctx = { ...{ id: "1", action: { name: ACTION }, options, setEndpoint }, ...at(nodes[0] as string) };
+			const ctx = { id: "1", action: { name: ACTION }, options, setEndpoint, ...at(nodes[0] as string) };
 			function setEndpoint({ id }: { id: string }): void {
 				Object.assign(ctx, at(id));
 			}

@@ -57,12 +57,10 @@ function coordinated(
 				setAside.push(gid);
 			}
 		},
-		...{
-			definitions: [],
-			options: { pollInterval: POLL_MS, batch },
-			onLate() {},
-			onError: error => void errors.push(error)
-		},
+		definitions: [],
+		options: { pollInterval: POLL_MS, batch },
+		onLate() {},
+		onError: error => void errors.push(error),
 		around: (_saga, drive) => drive()
 	});
 	const pass = async (milliseconds: number) => {

@@ -20,8 +20,12 @@ it("What is innermost starts after all else of its service, and stops before it,
 		await broker.start();
 		await broker.stop();
 		assert.deepEqual(done.splice(0), [
-			...["database up", "service up", "sagas up"],
-			...["sagas down", "service down", "database down"]
+			"database up",
+			"service up",
+			"sagas up",
+			"sagas down",
+			"service down",
+			"database down"
 		]);
 	}
 });

@@ -7,7 +7,9 @@ import type { SagaState, StepState } from "../../../mixins/saga/state.ts";
 it("A saga that turns round begins to count and to wait anew, and knows which step has failed", () => {
 	const step = (name: string, state: Partial<StepState>) => ({ name, attempts: 0, wait: 0, ...state }) as StepState;
 	const saga = {
-		...{ status: "submitted", needsAttention: true, reason: null },
+		status: "submitted",
+		needsAttention: true,
+		reason: null,
 		steps: [
 			step("hotel", { action: "succeed", attempts: 4 }),
 			step("car", { action: "prepared", attempts: 9, wait: 60_000 }),

@@ -7,8 +7,16 @@ import { quiet } from "../../support/app.ts";
 import { printed } from "../../support/repl.ts";
 
 const saga = {
-	...{ gid: "g1", name: "trip", version: 1, status: "aborting", epoch: 3, owner: "node-1", needsAttention: true },
-	...{ payload: { who: "ann" }, nextRunAt: "2026-11-21T00:00:00.000Z", createdAt: "2026-11-21T00:00:00.000Z" },
+	gid: "g1",
+	name: "trip",
+	version: 1,
+	status: "aborting",
+	epoch: 3,
+	owner: "node-1",
+	needsAttention: true,
+	payload: { who: "ann" },
+	nextRunAt: "2026-11-21T00:00:00.000Z",
+	createdAt: "2026-11-21T00:00:00.000Z",
 	reason: { type: "SAGA_FAILURE", message: "no car" },
 	steps: [{ name: "car", action: "failed", compensation: "prepared", attempts: 5, lastError: { message: "down" } }],
 	timeline: [{ at: "2026-11-21T00:00:01.000Z", what: "aborting", step: "car", actor: "node-1", reason: "no car" }]
