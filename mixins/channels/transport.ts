@@ -3,7 +3,7 @@ export interface StreamDefinition {
 	name: string;
 	/** Subject patterns that it stores: `*` stands for one token, `>` for the rest. */
 	subjects: readonly string[];
-	/** How long a message is kept, in seconds. */
+	/** How long a message is kept, in seconds; 0: for ever. */
 	maxAge: number;
 	/** How long a message id is remembered, in seconds. Default 120, or `maxAge` where that is less. */
 	duplicateWindow?: number;
@@ -203,6 +203,11 @@ export function overlap(one: string, other: string): boolean {
 		if (part !== beside && part !== "*" && beside !== "*") return false;
 	}
 	return parts.length === others.length;
+}
+
+/** For how many seconds a stream knows a message id. JetStream refuses more than messages are kept for. */
+export function duplicateWindowOf({ maxAge, duplicateWindow }: StreamDefinition): number {
+	return duplicateWindow ?? Math.min(120, maxAge || 120);
 }
 
 /** A consumer's settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */

@@ -11,7 +11,7 @@ import {
 	type StreamConfig,
 	type StreamInfo
 } from "nats";
-import { type ConsumerDefinition, type StreamDefinition, settled } from "../transport.ts";
+import { type ConsumerDefinition, duplicateWindowOf, type StreamDefinition, settled } from "../transport.ts";
 
 /** JetStream's numbers for "there is no such stream" and "... consumer", https://docs.nats.io/reference/reference-protocols/nats_api_reference */
 const STREAM_NOT_FOUND = 10_059;
@@ -62,20 +62,13 @@ export async function declareConsumer(
 	await manager.consumers.update(stream, name, { ...found.config, ...wanted });
 }
 
-function streamConfig({
-	name,
-	subjects,
-	maxAge,
-	// JetStream refuses one that is longer than messages are kept; a `maxAge` of 0 keeps them for ever.
-	duplicateWindow = Math.min(120, maxAge || 120),
-	appendOnly = false,
-	replicas = 1
-}: StreamDefinition) {
+function streamConfig(definition: StreamDefinition) {
+	const { name, subjects, maxAge, appendOnly = false, replicas = 1 } = definition;
 	return {
 		name,
 		subjects: [...subjects],
 		max_age: nanos(maxAge * 1000),
-		duplicate_window: nanos(duplicateWindow * 1000),
+		duplicate_window: nanos(duplicateWindowOf(definition) * 1000),
 		retention: RetentionPolicy.Limits,
 		storage: StorageType.File,
 		num_replicas: replicas,

@@ -183,14 +183,22 @@ export class LocalStore {
 		});
 	}
 
-	removeBefore(stream: string, time: number): void {
-		this.#database.transaction(() => {
-			this.#database.run("DELETE FROM message WHERE stream = ? AND time < ?", stream, time);
+	/** Removes the oldest messages of before a time, `limit` at most. @returns how many */
+	removeBefore(stream: string, time: number, limit: number): number {
+		return this.#database.transaction(() => {
+			const removed = this.#database.run(
+				`DELETE FROM message WHERE stream = ?1
+					AND seq IN (SELECT seq FROM message WHERE stream = ?1 AND time < ?2 ORDER BY time LIMIT ?3)`,
+				stream,
+				time,
+				limit
+			);
 			this.#database.run(
 				`DELETE FROM pending WHERE stream = ?1
-					AND seq NOT IN (SELECT seq FROM message WHERE stream = ?1 AND message.seq = pending.seq)`,
+					AND NOT EXISTS (SELECT 1 FROM message WHERE stream = ?1 AND seq = pending.seq)`,
 				stream
 			);
+			return removed;
 		});
 	}
 

@@ -49,8 +49,16 @@ describe("The file of streams", () => {
 		take(1);
 		store.remove(STREAM, 1);
 		assert.equal(store.pending(STREAM, READER), 2);
-		store.removeBefore(STREAM, 2);
+		assert.equal(store.removeBefore(STREAM, 2, 10), 2);
 		assert.deepEqual([store.pending(STREAM, READER), store.nextDue(STREAM, READER)], [0, undefined]);
+	});
+
+	it("removes what has grown too old in slices, the oldest first", () => {
+		take(1);
+		assert.equal(store.removeBefore(STREAM, 2, 2), 2);
+		assert.deepEqual([store.pending(STREAM, READER), [...store.from(STREAM, 1)].map(({ seq }) => seq)], [1, [3]]);
+		assert.equal(store.removeBefore(STREAM, 2, 2), 1);
+		assert.equal(store.removeBefore(STREAM, 2, 2), 0);
 	});
 
 	it("keeps nothing of what could not be stored as a whole, and goes on", () => {
