@@ -1,3 +1,4 @@
+import { unescape as decoded } from "node:querystring";
 import {
 	ChannelError,
 	type ChannelErrorType,
@@ -204,22 +205,15 @@ function encoded(text: string): string {
 		.replace(/%[0-9A-F]?$/, "");
 }
 
-function decoded(text = ""): string {
-	try {
-		return decodeURIComponent(text);
-	} catch {
-		// It was cut in the middle of a character.
-		return text;
-	}
-}
-
 function letterOf({ seq: id, headers, data, time, unsealed }: StoredMessage): DeadLetter {
 	const added: readonly string[] = Object.values(DEAD);
+	// A text may have been cut in the middle of a character, which `decodeURIComponent` takes for an error.
+	const text = (header: string) => decoded(headers[header] ?? "");
 	const error = {
-		name: decoded(headers[DEAD.errorName]),
-		code: decoded(headers[DEAD.errorCode]),
-		message: decoded(headers[DEAD.errorMessage]),
-		stack: decoded(headers[DEAD.errorStack])
+		name: text(DEAD.errorName),
+		code: text(DEAD.errorCode),
+		message: text(DEAD.errorMessage),
+		stack: text(DEAD.errorStack)
 	};
 	return {
 		id,

@@ -1,3 +1,4 @@
+import { unescape as decoded } from "node:querystring";
 import type { Context } from "moleculer";
 import type { Headers } from "./transport.ts";
 
@@ -38,9 +39,10 @@ export function traceOf(headers: Headers): Trace | undefined {
 	const [, traceId, spanId, flags] = TRACEPARENT.exec(headers.traceparent ?? "") ?? [];
 	if (!traceId || !spanId || !flags) return undefined;
 	const own = /(?:^|,)\s*moleculer=([^,]+)/.exec(headers.tracestate ?? "")?.[1];
+	// Anybody may have written the headers: what is not encoded well is taken as it is, and the message is handled.
 	return {
-		requestID: decodeURIComponent(headers["x-request-id"] ?? traceId),
-		parentID: own ? decodeURIComponent(own) : spanId,
+		requestID: decoded(headers["x-request-id"] ?? traceId),
+		parentID: own ? decoded(own) : spanId,
 		sampled: (Number.parseInt(flags, 16) & 1) === 1
 	};
 }

@@ -34,8 +34,8 @@ describe("The dead letters of consumers", () => {
 			"dead"
 		);
 		let seq = 0;
-		const bury = (consumer: string, message: OutgoingMessage = fact(0)) =>
-			letters.bury({ ...message, seq: ++seq, time: 1, attempts: 3 }, consumer, new Error("broken"));
+		const bury = (consumer: string, message: OutgoingMessage = fact(0), text = "broken") =>
+			letters.bury({ ...message, seq: ++seq, time: 1, attempts: 3 }, consumer, new Error(text));
 		const ids = async (consumer?: string) => (await letters.list({ consumer, limit: 1_000 })).map(({ id }) => id);
 		return { letters, bury, ids, facts: async () => (await transport.streamState("FACTS")).lastSeq };
 	}
@@ -62,6 +62,12 @@ describe("The dead letters of consumers", () => {
 			await assert.rejects(letters.replayAll(), error);
 			assert.deepEqual([await ids(), await facts()], [[2, 3], 1]);
 		});
+
+	it("tell a long error as far as it goes, also where it ends within a character", async t => {
+		const { letters, bury } = await opened(t, () => {});
+		await bury("reader", fact(0), "ä".repeat(4_000));
+		assert.match((await letters.get(1)).error.message, /^ä{600,}\ufffd?$/);
+	});
 
 	it("are listed and replayed for one consumer alone, where asked for it", async t => {
 		const receivers: (string | undefined)[] = [];
