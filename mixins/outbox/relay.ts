@@ -130,11 +130,10 @@ export class Relay {
 		if (this.#uncertain) await this.#learnNumbers();
 		if (this.#interrupted || performance.now() - this.#watched > settings.watch) await this.#watch();
 
-		const nothingToWrite = this.#outcome.published.length + this.#outcome.refused.length === 0;
 		const leaseIsFresh = performance.now() - this.#renewed < settings.lease / 3;
 		const thereIsWork = this.#nudged;
 		this.#nudged = false;
-		if (nothingToWrite && leaseIsFresh && !thereIsWork && !(await store.hasWork())) {
+		if (!this.#hasOutcome && leaseIsFresh && !thereIsWork && !(await store.hasWork())) {
 			if (!this.#nudged) await this.#sleep(settings.poll, { nudgeable: true });
 			return;
 		}
@@ -193,6 +192,11 @@ export class Relay {
 		});
 	}
 
+	/** Whether something became of the last batch that is not written yet. */
+	get #hasOutcome(): boolean {
+		return this.#outcome.published.length + this.#outcome.refused.length > 0;
+	}
+
 	#next(epoch: number, limit: number): Step {
 		const { lease } = this.#options.settings;
 		return { epoch, lease, limit, outcome: this.#outcome, streams: this.#streams };
@@ -225,7 +229,7 @@ export class Relay {
 	async #release(): Promise<void> {
 		const { store } = this.#options;
 		if (this.#epoch === undefined) return;
-		if (this.#outcome.published.length > 0) await store.advance(this.#next(this.#epoch, 0));
+		if (this.#hasOutcome) await store.advance(this.#next(this.#epoch, 0));
 		await store.release(this.#epoch);
 	}
 

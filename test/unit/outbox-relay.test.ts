@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { ChannelError } from "../../mixins/channels/transport.ts";
 import type { Publisher } from "../../mixins/outbox/publish.ts";
 import { Relay, type RelayPoint, type RelaySettings } from "../../mixins/outbox/relay.ts";
 import type { OutboxRow } from "../../mixins/outbox/row.ts";
@@ -15,6 +16,7 @@ const NEVER = 3_600_000;
 interface Asked {
 	epoch: number;
 	published: readonly number[];
+	refused: readonly number[];
 	streams: StreamRecord[];
 }
 
@@ -55,7 +57,8 @@ function relaying(t: TestContext, { answers, recorded = [], stream = new FakeStr
 		claim: async () => ++claims,
 		hasWork: async () => answers.length > 0,
 		async advance({ epoch, outcome, streams }: Step) {
-			asked.push(structuredClone({ epoch, published: outcome.published, streams: [...streams.values()] }));
+			const refused = outcome.refused.map(({ id }) => id);
+			asked.push(structuredClone({ epoch, published: outcome.published, refused, streams: [...streams.values()] }));
 			await nextTurn();
 			const answer = answers.length > 0 ? (answers.shift() as (typeof answers)[number]) : [];
 			if (answer instanceof Error) throw answer;
@@ -107,7 +110,7 @@ describe("A relay", { timeout: 30_000 }, () => {
 		const { asked, alarms } = relaying(t, { answers, recorded, stream, probe });
 		await until("it works again", () => asked.length >= 3);
 		assert.equal(alarms(), 0, "what was lost is published again already");
-		assert.deepEqual(asked[2], { epoch: 2, published: [], streams: recorded });
+		assert.deepEqual(asked[2], { epoch: 2, published: [], refused: [], streams: recorded });
 	});
 
 	it("keeps what it saw of a stream when a step failed, and takes the numbers that were given from the record", async t => {
@@ -118,6 +121,7 @@ describe("A relay", { timeout: 30_000 }, () => {
 		assert.deepEqual(asked[2], {
 			epoch: 1,
 			published: upTo(5),
+			refused: [],
 			streams: [{ stream: "FACTS", created: stream.created, lastSeq: 5, sequence: 9 }]
 		});
 	});
@@ -159,6 +163,22 @@ describe("A relay", { timeout: 30_000 }, () => {
 		assert.deepEqual([tries, asked.length], [1, 1]);
 		await relay.stop();
 		assert.equal(tries, 1);
+	});
+
+	it("that stops writes what the stream has refused", async t => {
+		const stream = new FakeStream();
+		const sending = Promise.withResolvers<void>();
+		const refusing = Promise.withResolvers<void>();
+		stream.before = () => {
+			sending.resolve();
+			return refusing.promise;
+		};
+		const { relay, asked } = relaying(t, { answers: [[1]], stream });
+		await sending.promise;
+		const stopped = relay.stop();
+		refusing.reject(new ChannelError("MESSAGE_REFUSED", "The message is too large"));
+		await stopped;
+		assert.deepEqual(asked.at(-1)?.refused, [1]);
 	});
 
 	it("that stops while it publishes does not begin a pause, whatever comes of that", async t => {
