@@ -32,6 +32,11 @@ export class Attempts {
 		this.#settings = settled(handling.definition);
 	}
 
+	/** Is told of each message that comes. What is handed out for the first time was asked for by nobody: its number was another's. */
+	arrived({ attempts, seq }: Delivery): void {
+		if (attempts === 1) this.#asked.delete(seq);
+	}
+
 	/** Whether a message was handed out before, and this process does not know why it comes again. */
 	isUnexplained({ attempts, seq }: Delivery): boolean {
 		return attempts > 1 && !this.#asked.has(seq);

@@ -43,6 +43,7 @@ export class Worker {
 	/** Takes a message over. Resolves when there is room for the next one. */
 	async accept(delivery: Delivery): Promise<void> {
 		await this.#observer.probe?.("fetched", delivery);
+		this.#attempts.arrived(delivery);
 		if (this.#stopping) return this.#handBack(delivery);
 		if (delivery.attempts > 1) this.#observer.redelivered(delivery);
 		// A server that was restarted hands out again what is here; the first copy stands for both.
