@@ -10,7 +10,7 @@ export interface Chain {
 	/** Since when there are some, in milliseconds of this process. */
 	since?: number;
 	/** Nothing runs: the first of the early ones is tried when the time is over. */
-	waiting?: { timer: NodeJS.Timeout };
+	waiting?: NodeJS.Timeout;
 }
 
 /** Keeps a message that came too early. */

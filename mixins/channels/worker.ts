@@ -24,7 +24,7 @@ export class Worker {
 	readonly #held = new Held();
 	readonly #patience: Patience;
 	/** What failed together with others is handled by itself. */
-	readonly #apart = new WeakSet<Delivery>();
+	readonly #alone = new WeakSet<Delivery>();
 	readonly #heartbeat: NodeJS.Timeout;
 	#running = 0;
 	#changed: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -69,20 +69,20 @@ export class Worker {
 
 	/**
 	 * Hands back what waits and waits for the handlers that run.
-	 * @param patience how long at most, in milliseconds
+	 * @param timeout how long at most, in milliseconds
 	 * @returns whether all of them ended
 	 */
-	async stop(patience: number): Promise<boolean> {
+	async stop(timeout: number): Promise<boolean> {
 		this.#stopping = true;
 		for (const chain of Object.values(this.#chains)) {
 			clearTimeout(chain.retrying?.timer);
-			clearTimeout(chain.waiting?.timer);
+			clearTimeout(chain.waiting);
 			const unstarted = [...chain.queue.splice(0), ...chain.early.splice(0)];
 			await Promise.all(unstarted.map(delivery => this.#handBack(delivery)));
 		}
 		this.#change();
 		const { promise: late, resolve } = Promise.withResolvers<boolean>();
-		const timer = setTimeout(resolve, patience, false);
+		const timer = setTimeout(resolve, timeout, false);
 		const ended = await Promise.race([this.#until(() => this.#running === 0).then(() => true), late]);
 		clearTimeout(timer);
 		clearInterval(this.#heartbeat);
@@ -97,9 +97,7 @@ export class Worker {
 
 	#enqueue(chain: Chain, key: string, delivery: Delivery): void {
 		if (chain.retrying?.seq === delivery.seq) {
-			this.#resume(chain);
-			chain.queue.unshift(delivery);
-			void this.#drain(key, chain);
+			this.#resume(key, chain, delivery);
 			return;
 		}
 		if (this.#isFull()) {
@@ -136,6 +134,7 @@ export class Worker {
 		return this.#drain(key, chain);
 	}
 
+	/** Handles the messages of a chain, until none is left or it has to wait for one. */
 	async #drain(key: string, chain: Chain): Promise<void> {
 		if (this.#settings.together > 1) {
 			// What was delivered at the same time is there when the event loop turns.
@@ -152,12 +151,9 @@ export class Worker {
 			const { delay, early } = await this.#attempts.process(delivery);
 			this.#running--;
 			this.#change();
-			if (early && this.#stopping) {
-				await this.#handBack(delivery);
-				continue;
-			}
 			if (early) {
-				insertEarly(chain, delivery);
+				if (this.#stopping) await this.#handBack(delivery);
+				else insertEarly(chain, delivery);
 				continue;
 			}
 			this.#held.delete(delivery);
@@ -166,14 +162,7 @@ export class Worker {
 				delete chain.since;
 				chain.queue.unshift(...chain.early.splice(0, 1));
 			} else if (!this.#stopping) {
-				const { seq } = delivery;
-				// Another process may get the retry; then the others go on when it must be over.
-				const patience = delay + this.#settings.ackWait;
-				const release = () => {
-					this.#resume(chain);
-					void this.#drain(key, chain);
-				};
-				chain.retrying = { seq, timer: setTimeout(release, patience) };
+				this.#waitForRetry(key, chain, delivery.seq, delay);
 				return;
 			}
 		}
@@ -183,7 +172,7 @@ export class Worker {
 
 	/** Handles the first messages of a chain at once. What fails is left to be handled one by one. */
 	async #drainTogether({ queue }: Chain): Promise<void> {
-		const isFirst = (delivery: Delivery) => !this.#attempts.wasTried(delivery) && !this.#apart.has(delivery);
+		const isFirst = (delivery: Delivery) => !this.#attempts.wasTried(delivery) && !this.#alone.has(delivery);
 		while (queue.length > 1) {
 			const first = queue.slice(0, this.#settings.together);
 			const end = first.findIndex(delivery => !isFirst(delivery));
@@ -197,24 +186,35 @@ export class Worker {
 			this.#running--;
 			for (const delivery of batch) if (!failed.includes(delivery)) this.#held.delete(delivery);
 			if (queue.length > 0) this.#patience.earn(batch.length - failed.length);
-			for (const delivery of failed) this.#apart.add(delivery);
+			for (const delivery of failed) this.#alone.add(delivery);
 			if (this.#stopping) await Promise.all(failed.map(delivery => this.#handBack(delivery)));
 			else queue.unshift(...failed);
 			this.#change();
 		}
 	}
 
+	/** Another process may get the retry; then the others go on when it must be over. */
+	#waitForRetry(key: string, chain: Chain, seq: number, delay: number): void {
+		const timer = setTimeout(() => this.#resume(key, chain), delay + this.#settings.ackWait);
+		chain.retrying = { seq, timer };
+	}
+
+	#resume(key: string, chain: Chain, ...retry: Delivery[]): void {
+		clearTimeout(chain.retrying?.timer);
+		delete chain.retrying;
+		chain.queue.unshift(...retry);
+		void this.#drain(key, chain);
+	}
+
 	/** Another process may have what the first of the early ones waits for. */
 	#waitForOthers(key: string, chain: Chain): void {
-		const since = chain.since ?? performance.now();
-		chain.since = since;
-		const isOver = performance.now() - since > EARLY_WAITS * this.#settings.ackWait;
-		const timer = setTimeout(() => this.#lookAgain(key, chain, isOver), EARLY_MS);
-		chain.waiting = { timer };
+		chain.since ??= performance.now();
+		const isOver = performance.now() - chain.since > EARLY_WAITS * this.#settings.ackWait;
+		chain.waiting = setTimeout(() => this.#lookAgain(key, chain, isOver), EARLY_MS);
 	}
 
 	#lookAgain(key: string, chain: Chain, giveUp: boolean): void {
-		clearTimeout(chain.waiting?.timer);
+		clearTimeout(chain.waiting);
 		delete chain.waiting;
 		if (giveUp) {
 			delete chain.since;
@@ -229,11 +229,6 @@ export class Worker {
 		this.#held.delete(delivery);
 		this.#change();
 		await this.#attempts.postpone(delivery);
-	}
-
-	#resume(chain: Chain): void {
-		clearTimeout(chain.retrying?.timer);
-		delete chain.retrying;
 	}
 
 	async #handBack(delivery: Delivery): Promise<void> {
