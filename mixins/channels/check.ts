@@ -1,3 +1,4 @@
+import { DEAD_LETTERS } from "./dead-letters.ts";
 import { type ConsumerDefinition, overlap, type StreamDefinition, settled } from "./transport.ts";
 
 /** What JetStream takes for a consumer's name. */
@@ -6,25 +7,20 @@ const NAME = /^[^\s.*>/\\]+$/;
 /**
  * Looks at a consumer before it is served. Found out later, it would be tried again without end: a stream or
  * a message that never comes, or one that can not be buried.
- * @param letters where dead letters go: stream, and first part of the subject
  * @throws Error that says what is wrong
  */
-export function assertServable(
-	definition: ConsumerDefinition,
-	streams: readonly StreamDefinition[],
-	letters: { stream: string; prefix: string }
-): void {
+export function assertServable(definition: ConsumerDefinition, streams: readonly StreamDefinition[]): void {
 	const { name, stream, subject, concurrency } = settled(definition);
-	const takes = (taker: string, wanted: string) =>
+	const takesSome = (taker: string, wanted: string) =>
 		streams.find(known => known.name === taker)?.subjects.some(pattern => overlap(pattern, wanted));
 	if (!NAME.test(name)) throw new Error(`A consumer's name has no blanks, dots, slashes or wildcards: '${name}'`);
 	if (!streams.some(known => known.name === stream))
 		throw new Error(`Consumer '${name}' reads the stream ${stream}, which is not among 'streams'`);
-	if (!takes(stream, subject))
+	if (!takesSome(stream, subject))
 		throw new Error(`Consumer '${name}' reads '${subject}', of which the stream ${stream} takes nothing`);
-	if (!takes(letters.stream, `${letters.prefix}.${stream}.${name}`))
+	if (!takesSome(DEAD_LETTERS.stream, `${DEAD_LETTERS.prefix}.${stream}.${name}`))
 		throw new Error(
-			`No stream ${letters.stream} among 'streams' takes the dead letters '${letters.prefix}.>' of '${name}'`
+			`No stream ${DEAD_LETTERS.stream} among 'streams' takes the dead letters '${DEAD_LETTERS.prefix}.>' of '${name}'`
 		);
 	if (!(concurrency >= 1)) throw new Error(`Consumer '${name}' handles nothing with concurrency ${concurrency}`);
 }

@@ -10,6 +10,9 @@ import {
 	type Transport
 } from "./transport.ts";
 
+/** Where dead letters go: their stream, and the first part of its subjects, `dead.<stream>.<consumer>`. */
+export const DEAD_LETTERS = { stream: "DEAD", prefix: "dead" };
+
 /** Headers of a dead letter beside those of the message itself. */
 const DEAD = {
 	stream: "x-dead-stream",
@@ -74,18 +77,9 @@ interface Streams {
 /** Keeps what consumers give up in a stream, until somebody replays or discards it. */
 export class DeadLetters {
 	readonly #streams: Streams;
-	/** The name of its stream. */
-	readonly stream: string;
-	readonly #prefix: string;
 
-	/**
-	 * @param stream name of the stream of dead letters
-	 * @param prefix first part of its subjects: `<prefix>.<stream>.<consumer>`
-	 */
-	constructor(streams: Streams, stream: string, prefix: string) {
+	constructor(streams: Streams) {
 		this.#streams = streams;
-		this.stream = stream;
-		this.#prefix = prefix;
 	}
 
 	/** Stores a message with all its headers and the error. Resolves when it is stored: only then it may be acknowledged. */
@@ -93,8 +87,8 @@ export class DeadLetters {
 		const { stream, seq, subject, headers, data, attempts, time } = delivery;
 		const { name, code, message, stack } = described(error);
 		await this.#streams.publish({
-			stream: this.stream,
-			subject: `${this.#prefix}.${stream}.${consumer}`,
+			stream: DEAD_LETTERS.stream,
+			subject: `${DEAD_LETTERS.prefix}.${stream}.${consumer}`,
 			// The message's own id belongs to it: a stream that was made anew gives its numbers again.
 			id: `dlq:${stream}:${consumer}:${seq}:${headers["event-id"] ?? time}`,
 			headers: {
@@ -116,11 +110,11 @@ export class DeadLetters {
 
 	/** Dead letters, the oldest first. */
 	async list({ consumer, after = 0, limit = 50 }: DeadLetterFilter = {}): Promise<DeadLetter[]> {
-		await this.#streams.declare(this.stream);
-		const pattern = `${this.#prefix}.*.${consumer ?? "*"}`;
+		await this.#streams.declare(DEAD_LETTERS.stream);
+		const pattern = `${DEAD_LETTERS.prefix}.*.${consumer ?? "*"}`;
 		const letters: DeadLetter[] = [];
 		for (let seq = after + 1; letters.length < limit; ) {
-			const found = await this.#streams.transport.next(this.stream, seq, pattern);
+			const found = await this.#streams.transport.next(DEAD_LETTERS.stream, seq, pattern);
 			if (!found) break;
 			letters.push(letterOf(found));
 			seq = found.seq + 1;
@@ -130,8 +124,8 @@ export class DeadLetters {
 
 	/** @throws ChannelError DEAD_LETTER_NOT_FOUND */
 	async get(id: number): Promise<DeadLetter> {
-		await this.#streams.declare(this.stream);
-		const found = await this.#streams.transport.next(this.stream, id, `${this.#prefix}.>`);
+		await this.#streams.declare(DEAD_LETTERS.stream);
+		const found = await this.#streams.transport.next(DEAD_LETTERS.stream, id, `${DEAD_LETTERS.prefix}.>`);
 		if (found?.seq !== id) throw new ChannelError("DEAD_LETTER_NOT_FOUND", `There is no dead letter ${id}`);
 		return letterOf(found);
 	}
@@ -154,7 +148,7 @@ export class DeadLetters {
 			id: `replay:${id}:${letter.buried_at}`,
 			headers: { ...headers, [REPLAY_FOR]: consumer }
 		});
-		await this.#streams.transport.remove(this.stream, id);
+		await this.#streams.transport.remove(DEAD_LETTERS.stream, id);
 		return letter;
 	}
 
@@ -164,8 +158,8 @@ export class DeadLetters {
 	 * @returns the numbers of those that were replayed
 	 */
 	async replayAll(consumer?: string): Promise<number[]> {
-		await this.#streams.declare(this.stream);
-		const { lastSeq } = await this.#streams.transport.streamState(this.stream);
+		await this.#streams.declare(DEAD_LETTERS.stream);
+		const { lastSeq } = await this.#streams.transport.streamState(DEAD_LETTERS.stream);
 		const replayed: number[] = [];
 		for (let after = 0; ; ) {
 			const letters = (await this.list({ consumer, after })).filter(letter => letter.id <= lastSeq);
@@ -185,7 +179,7 @@ export class DeadLetters {
 	/** Removes a dead letter for good. @throws ChannelError DEAD_LETTER_NOT_FOUND */
 	async discard(id: number): Promise<DeadLetter> {
 		const letter = await this.get(id);
-		await this.#streams.transport.remove(this.stream, id);
+		await this.#streams.transport.remove(DEAD_LETTERS.stream, id);
 		return letter;
 	}
 }

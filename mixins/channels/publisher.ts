@@ -1,5 +1,5 @@
 import type { Service } from "moleculer";
-import type { ChannelsMethods } from "../channels.mixin.ts";
+import type { ChannelsMethods } from "./channels.ts";
 import type { OutgoingMessage } from "./transport.ts";
 
 /** What an outbox publishes through, where the service has channels: `OutboxMixin({ publisher: throughChannels })`. */

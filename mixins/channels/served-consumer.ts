@@ -1,11 +1,32 @@
 import type { Context, Service } from "moleculer";
-import type { ChannelHandler, ChannelMessage, Channels } from "../channels.mixin.ts";
+import type { Channels } from "./channels.ts";
 import { REPLAY_FOR } from "./dead-letters.ts";
 import { METRICS, showConsumer } from "./metrics.ts";
 import type { ProbePoint } from "./observer.ts";
 import { traceOf } from "./trace.ts";
-import { ChannelError, type ConsumerDefinition, type Delivery, type Subscription } from "./transport.ts";
+import {
+	ChannelError,
+	type ConsumerDefinition,
+	type Delivery,
+	type StoredMessage,
+	type Subscription
+} from "./transport.ts";
 import { Worker } from "./worker.ts";
+
+/** A message as a handler gets it beside the context. */
+export interface ChannelMessage extends StoredMessage {
+	/** The id of the fact, the same in every delivery and replay. */
+	id: string;
+	/** From 1. */
+	attempts: number;
+}
+
+/** Handles one message; a rejection means that it comes again. */
+export type ChannelHandler<Payload = never, This = unknown> = (
+	this: This,
+	ctx: Context<Payload, Record<string, unknown>>,
+	message: ChannelMessage
+) => Promise<void>;
 
 interface Options {
 	service: Service;

@@ -192,6 +192,11 @@ export function fits(pattern: string, subject: string): boolean {
 	return parts.length === tokens.length;
 }
 
+/** Whether a stream stores what is published to a subject. */
+export function takes({ subjects }: StreamDefinition, subject: string): boolean {
+	return subjects.some(pattern => fits(pattern, subject));
+}
+
 /** Whether some subject fits both of two patterns. */
 export function overlap(one: string, other: string): boolean {
 	const parts = one.split(".");

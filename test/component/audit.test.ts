@@ -7,7 +7,7 @@ import { call } from "../../lib/call.ts";
 import { env } from "../../lib/env.ts";
 import { hasType } from "../../lib/errors.ts";
 import { contextMiddleware } from "../../lib/observability/current-context.ts";
-import type { Channels } from "../../mixins/channels.mixin.ts";
+import type { Channels } from "../../mixins/channels/channels.ts";
 import type { AuditPage, AuditVerdict } from "../../services/audit/audit.contract.ts";
 import { assertFailure, assertSuccess } from "../support/answers.ts";
 import { newAdmin, onBothShapes, startApp, startSplitApp, useEnvironment } from "../support/app.ts";

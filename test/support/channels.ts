@@ -2,13 +2,9 @@ import { join } from "node:path";
 import { after, before, describe } from "node:test";
 import { type BrokerOptions, ServiceBroker, type ServiceSchema } from "moleculer";
 import { connect } from "nats";
+import type { Channels } from "../../mixins/channels/channels.ts";
 import type { ConsumerDefinition, OutgoingMessage, StreamDefinition } from "../../mixins/channels/transport.ts";
-import {
-	type ChannelHandler,
-	type Channels,
-	ChannelsMixin,
-	type ChannelsOptions
-} from "../../mixins/channels.mixin.ts";
+import { type ChannelHandler, ChannelsMixin, type ChannelsOptions } from "../../mixins/channels.mixin.ts";
 import { ulid } from "../../mixins/outbox/ulid.ts";
 import { temporaryFolder } from "../../scripts/servers/leftovers.ts";
 import { startNats } from "../../scripts/servers/nats.ts";

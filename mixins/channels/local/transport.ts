@@ -14,7 +14,8 @@ import {
 	type StreamDefinition,
 	type StreamState,
 	type Subscription,
-	type Transport
+	type Transport,
+	takes
 } from "../transport.ts";
 import { type Appended, LocalStore, type MessageRow } from "./store.ts";
 import { LocalSubscription } from "./subscription.ts";
@@ -64,7 +65,7 @@ export class LocalTransport implements Transport {
 		this.#assertOpen();
 		const { stream, subject, data } = message;
 		const definition = this.#definition(stream);
-		if (!definition.subjects.some(pattern => fits(pattern, subject)))
+		if (!takes(definition, subject))
 			throw new ChannelError("STREAM_NOT_FOUND", `Stream ${stream} does not take the subject ${subject}`);
 		const size = Buffer.byteLength(data) + Buffer.byteLength(JSON.stringify(message.headers));
 		if (size > MAX_MESSAGE_BYTES) throw new ChannelError("MESSAGE_REFUSED", `The message has ${size} bytes`);

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "nats";
 import type { Sequelize } from "sequelize";
-import { Channels } from "../../../mixins/channels.mixin.ts";
+import { Channels } from "../../../mixins/channels/channels.ts";
 import { acquire } from "../../../mixins/db/connection.ts";
 import { type MariadbServer, startMariadb } from "../../../scripts/servers/mariadb.ts";
 import { startNats } from "../../../scripts/servers/nats.ts";

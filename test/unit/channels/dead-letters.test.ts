@@ -20,19 +20,15 @@ describe("The dead letters of consumers", () => {
 		t.after(() => transport.close());
 		for (const definition of streams) await transport.declareStream(definition);
 		let count = 0;
-		const letters = new DeadLetters(
-			{
-				transport,
-				declare: async () => {},
-				reaches: () => true,
-				async publish(message) {
-					if (message.stream === "FACTS") await replayed(message, ++count);
-					return transport.publish(message);
-				}
-			},
-			"DEAD",
-			"dead"
-		);
+		const letters = new DeadLetters({
+			transport,
+			declare: async () => {},
+			reaches: () => true,
+			async publish(message) {
+				if (message.stream === "FACTS") await replayed(message, ++count);
+				return transport.publish(message);
+			}
+		});
 		let seq = 0;
 		const bury = (consumer: string, message: OutgoingMessage = fact(0), text = "broken") =>
 			letters.bury({ ...message, seq: ++seq, time: 1, attempts: 3 }, consumer, new Error(text));

@@ -34,7 +34,7 @@ describe("A message that was delivered", () => {
 			declare: async () => {},
 			publish: async ({ id }: { id: string }) => void ids.push(id)
 		};
-		const letters = new DeadLetters(streams as never, "DEAD", "dead");
+		const letters = new DeadLetters(streams as never);
 		const first = deliveryOf({ headers: { "event-id": "A" } });
 		await letters.bury(first, "reader", new Error("no"));
 		await letters.bury({ ...first, attempts: 9 }, "reader", new Error("no again"));
@@ -53,11 +53,7 @@ describe("A message that was delivered", () => {
 			declare: async () => {},
 			publish: async (message: unknown) => void published.push(message)
 		};
-		await new DeadLetters(streams as never, "DEAD", "dead").bury(
-			deliveryOf(),
-			"reader",
-			new Error("half of a 😀: \ud83d")
-		);
+		await new DeadLetters(streams as never).bury(deliveryOf(), "reader", new Error("half of a 😀: \ud83d"));
 		assert.equal(published.length, 1);
 	});
 });
