@@ -1,6 +1,6 @@
 import type { Service, ServiceSchema } from "moleculer";
 import { Channels, type ChannelsMethods, type Platform } from "./channels/channels.ts";
-import { assertServable } from "./channels/check.ts";
+import { assertServable } from "./channels/check-consumer.ts";
 import { registerMetrics } from "./channels/metrics.ts";
 import type { ProbePoint } from "./channels/observer.ts";
 import { type ChannelHandler, ServedConsumer } from "./channels/served-consumer.ts";

@@ -1,7 +1,7 @@
 import { retryDelay } from "./backoff.ts";
 import { isFinal, waitsForOthers } from "./failures.ts";
 import type { Observer } from "./observer.ts";
-import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
+import { type ConsumerDefinition, type Delivery, withDefaults } from "./transport.ts";
 
 /** What a consumer does with its messages. */
 export interface Handling {
@@ -29,7 +29,7 @@ export class Attempts {
 
 	constructor(handling: Handling) {
 		this.#handling = handling;
-		this.#settings = settled(handling.definition);
+		this.#settings = withDefaults(handling.definition);
 	}
 
 	/** Is told of each message that comes. What is handed out for the first time was asked for by nobody: its number was another's. */
@@ -103,7 +103,7 @@ export class Attempts {
 	}
 
 	/** Says that a message is still being worked on. */
-	keep(delivery: Delivery): void {
+	stillWorking(delivery: Delivery): void {
 		try {
 			delivery.working();
 		} catch (error) {

@@ -1,9 +1,9 @@
 import type { Service } from "moleculer";
 import type { ConnectionOptions } from "nats";
-import { apart } from "./apart.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import { acquireTransport, type SharedTransport } from "./hub.ts";
+import { withMeshNames } from "./mesh-names.ts";
 import { sealed } from "./sealed.ts";
+import { acquireTransport, type SharedTransport } from "./shared-transport.ts";
 import {
 	ChannelError,
 	type ConsumerDefinition,
@@ -14,9 +14,9 @@ import {
 	type StoredMessage,
 	type StreamDefinition,
 	type StreamState,
-	settled,
 	type Transport,
-	takes
+	takes,
+	withDefaults
 } from "./transport.ts";
 
 /** What streams and consumers a platform has, and where. */
@@ -60,7 +60,7 @@ export class Channels {
 		const [key, ...olderKeys] = sealKeys?.() ?? [];
 		const place = key === undefined ? this.#shared.transport : sealed(this.#shared.transport, [key, ...olderKeys]);
 		const name = mesh?.() ?? "";
-		this.transport = name === "" ? place : apart(place, name);
+		this.transport = name === "" ? place : withMeshNames(place, name);
 		this.deadLetters = new DeadLetters(this);
 		// A server that comes back may have lost what it was told.
 		this.transport.onReconnect(() => this.#declared.clear());
@@ -93,7 +93,7 @@ export class Channels {
 		const defined = consumers.find(({ name }) => name === consumer);
 		const taker = streams.find(({ name }) => name === stream);
 		if (!taker || defined?.stream !== stream) return false;
-		return takes(taker, subject) && fits(settled(defined).subject, subject);
+		return takes(taker, subject) && fits(withDefaults(defined).subject, subject);
 	}
 
 	/**

@@ -216,7 +216,7 @@ export function duplicateWindowOf({ maxAge, duplicateWindow }: StreamDefinition)
 }
 
 /** A consumer's settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
-export function settled({
+export function withDefaults({
 	subject = ">",
 	concurrency = 10,
 	ackWait = 10_000,

@@ -3,7 +3,7 @@ import { Attempts, type Handling } from "./attempts.ts";
 import { type Chain, insertEarly, isBefore } from "./chain.ts";
 import { Held } from "./held.ts";
 import { Patience } from "./patience.ts";
-import { type ConsumerDefinition, type Delivery, settled } from "./transport.ts";
+import { type ConsumerDefinition, type Delivery, withDefaults } from "./transport.ts";
 
 /** How many messages may wait for another one of their key, per slot of concurrency. */
 const HELD_PER_SLOT = 20;
@@ -33,10 +33,10 @@ export class Worker {
 	constructor(handling: Handling) {
 		this.#attempts = new Attempts(handling);
 		this.#observer = handling.observer;
-		this.#settings = settled(handling.definition);
+		this.#settings = withDefaults(handling.definition);
 		this.#patience = new Patience(Math.max(this.#settings.concurrency, this.#settings.together));
 		this.#heartbeat = setInterval(() => {
-			for (const delivery of this.#held.all()) this.#attempts.keep(delivery);
+			for (const delivery of this.#held.all()) this.#attempts.stillWorking(delivery);
 		}, this.#settings.ackWait / 3);
 	}
 

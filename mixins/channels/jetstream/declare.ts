@@ -11,7 +11,7 @@ import {
 	type StreamConfig,
 	type StreamInfo
 } from "nats";
-import { type ConsumerDefinition, duplicateWindowOf, type StreamDefinition, settled } from "../transport.ts";
+import { type ConsumerDefinition, duplicateWindowOf, type StreamDefinition, withDefaults } from "../transport.ts";
 
 /** JetStream's numbers for "there is no such stream" and "... consumer", https://docs.nats.io/reference/reference-protocols/nats_api_reference */
 const STREAM_NOT_FOUND = 10_059;
@@ -79,7 +79,7 @@ function streamConfig(definition: StreamDefinition) {
 }
 
 function consumerConfig(definition: ConsumerDefinition) {
-	const { name, subject, ackWait, maxAckPending } = settled(definition);
+	const { name, subject, ackWait, maxAckPending } = withDefaults(definition);
 	return {
 		durable_name: name,
 		ack_policy: AckPolicy.Explicit,

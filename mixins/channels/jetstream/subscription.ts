@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import DataLoader from "dataloader";
 import { type Consumer, ConsumerEvents, type ConsumerMessages, type JetStreamClient, type JsMsg } from "nats";
-import { type Accept, type ConsumerDefinition, type Delivery, type Subscription, settled } from "../transport.ts";
+import { type Accept, type ConsumerDefinition, type Delivery, type Subscription, withDefaults } from "../transport.ts";
 import { headersOf } from "./headers.ts";
 
 const RESTART_PAUSE_MS = 250;
@@ -72,7 +72,7 @@ export class JetStreamSubscription implements Subscription {
 		if (num_ack_pending > 0) await this.#pullOneByOne(consumer, delivered.stream_seq);
 		if (this.#stopping) return;
 
-		const { concurrency, together } = settled(definition);
+		const { concurrency, together } = withDefaults(definition);
 		// What waits here for a free handler is not said to be worked on: it must be little.
 		const most = Math.max(concurrency, together);
 		const messages = await consumer.consume({
@@ -103,7 +103,7 @@ export class JetStreamSubscription implements Subscription {
 	 */
 	async #pullOneByOne(consumer: Consumer, last: number): Promise<void> {
 		const { definition, accept } = this.#options;
-		const end = performance.now() + settled(definition).ackWait + NEXT_EXPIRES_MS;
+		const end = performance.now() + withDefaults(definition).ackWait + NEXT_EXPIRES_MS;
 		while (!this.#stopping) {
 			const message = await consumer.next({ expires: NEXT_EXPIRES_MS });
 			if (message) await accept(this.#delivery(message));

@@ -1,5 +1,12 @@
 import DataLoader from "dataloader";
-import { type Accept, type ConsumerDefinition, type Delivery, fits, type Subscription, settled } from "../transport.ts";
+import {
+	type Accept,
+	type ConsumerDefinition,
+	type Delivery,
+	fits,
+	type Subscription,
+	withDefaults
+} from "../transport.ts";
 import type { LocalStore, TakenRow } from "./store.ts";
 
 /** How long a new message of another process may stay unseen. */
@@ -26,7 +33,7 @@ export class LocalSubscription implements Subscription {
 
 	constructor(options: Options) {
 		this.#options = options;
-		this.#ackWait = settled(options.definition).ackWait;
+		this.#ackWait = withDefaults(options.definition).ackWait;
 		this.#ended = this.#run();
 	}
 
@@ -59,7 +66,7 @@ export class LocalSubscription implements Subscription {
 
 	async #step(): Promise<void> {
 		const { store, definition } = this.#options;
-		const { stream, name, concurrency, together, maxAckPending } = settled(definition);
+		const { stream, name, concurrency, together, maxAckPending } = withDefaults(definition);
 		const now = Date.now();
 		const room = maxAckPending - store.pending(stream, name);
 		const full = room <= 0 && (store.nextDue(stream, name) ?? 0) > now;
@@ -74,7 +81,7 @@ export class LocalSubscription implements Subscription {
 
 	async #handOut(taken: TakenRow[]): Promise<void> {
 		const { store, definition, accept } = this.#options;
-		const { stream, name, subject } = settled(definition);
+		const { stream, name, subject } = withDefaults(definition);
 		for (const [i, row] of taken.entries()) {
 			if (this.#stopping) {
 				const rest = taken.slice(i).map(({ seq }) => seq);

@@ -3,7 +3,7 @@ import { it } from "node:test";
 import { ServiceBroker } from "moleculer";
 import { retryDelay } from "../../../mixins/channels/backoff.ts";
 import { throughChannels } from "../../../mixins/channels/publisher.ts";
-import { type ConsumerDefinition, settled } from "../../../mixins/channels/transport.ts";
+import { type ConsumerDefinition, withDefaults } from "../../../mixins/channels/transport.ts";
 import { ChannelsMixin } from "../../../mixins/channels.mixin.ts";
 
 const FACTS = { name: "FACTS", subjects: ["fact.>"], maxAge: 60 };
@@ -40,7 +40,7 @@ it("A handler whose messages can neither come nor be buried is refused at once",
 it("An option that is undefined has its default", () => {
 	const given = { name: "reader", stream: "FACTS" };
 	const unset = { concurrency: undefined, maxAttempts: undefined, ackWait: undefined };
-	assert.deepEqual(settled({ ...given, ...unset }), settled(given));
+	assert.deepEqual(withDefaults({ ...given, ...unset }), withDefaults(given));
 });
 
 it("An outbox that publishes through channels says where their mixin is missing", () => {

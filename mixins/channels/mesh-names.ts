@@ -5,7 +5,7 @@ import type { ConsumerDefinition, StoredMessage, Transport } from "./transport.t
  * subjects begin with the name of the mesh. Nobody above the transport sees that.
  * @param mesh a name that can be part of a stream's: no dots, wildcards, spaces or slashes
  */
-export function apart(transport: Transport, mesh: string): Transport {
+export function withMeshNames(transport: Transport, mesh: string): Transport {
 	const streamPrefix = `${mesh}-`;
 	const subjectPrefix = `${mesh}.`;
 	const streamOf = (name: string) => streamPrefix + name;

@@ -1,5 +1,5 @@
 import { DEAD_LETTERS } from "./dead-letters.ts";
-import { type ConsumerDefinition, overlap, type StreamDefinition, settled } from "./transport.ts";
+import { type ConsumerDefinition, overlap, type StreamDefinition, withDefaults } from "./transport.ts";
 
 /** What JetStream takes for a consumer's name. */
 const NAME = /^[^\s.*>/\\]+$/;
@@ -10,7 +10,7 @@ const NAME = /^[^\s.*>/\\]+$/;
  * @throws Error that says what is wrong
  */
 export function assertServable(definition: ConsumerDefinition, streams: readonly StreamDefinition[]): void {
-	const { name, stream, subject, concurrency } = settled(definition);
+	const { name, stream, subject, concurrency } = withDefaults(definition);
 	const takesSome = (taker: string, wanted: string) =>
 		streams.find(known => known.name === taker)?.subjects.some(pattern => overlap(pattern, wanted));
 	if (!NAME.test(name)) throw new Error(`A consumer's name has no blanks, dots, slashes or wildcards: '${name}'`);
