@@ -77,7 +77,7 @@ export class Outbox {
 			source: service.name,
 			settings: withDefaults(relay),
 			log: service.logger,
-			...(probe && { probe })
+			probe
 		});
 		this.#timer = setInterval(() => this.#keepHouse(), MEASURE_MS).unref();
 	}
@@ -155,7 +155,7 @@ export class Outbox {
 
 /** Registers the metrics; does nothing where moleculer's metrics are off. */
 export function registerMetrics({ metrics }: Service["broker"]): void {
-	if (!metrics.isEnabled() || metrics.getMetric(PENDING)) return;
+	if (metrics.hasMetric(PENDING)) return;
 	const labelNames = ["outbox"];
 	const gauge = (name: string, description: string) =>
 		metrics.register({ type: "gauge", name, labelNames, description });

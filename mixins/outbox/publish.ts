@@ -25,11 +25,11 @@ export interface Publisher {
 }
 
 /** What publishing a batch came to. */
-export interface BatchResult extends Pick<Outcome, "published" | "refused"> {
+export interface BatchResult extends Outcome {
 	/** The greatest number that each stream gave. */
 	lastSeqs: Map<string, number>;
 	/** Streams that gave a number that they must have given before. */
-	backwards: string[];
+	backwards: Set<string>;
 	/** Why the batch was broken off. */
 	outage?: unknown;
 }
@@ -56,7 +56,7 @@ interface Options {
  */
 export async function publishBatch(options: Options): Promise<BatchResult> {
 	const { publisher, source, known, rows, interrupted, isLate } = options;
-	const result: BatchResult = { published: [], refused: [], lastSeqs: new Map(), backwards: [] };
+	const result: BatchResult = { published: [], refused: [], lastSeqs: new Map(), backwards: new Set() };
 
 	const publishChain = async (chain: readonly OutboxRow[]) => {
 		for (const row of chain) {
@@ -68,7 +68,7 @@ export async function publishBatch(options: Options): Promise<BatchResult> {
 			try {
 				const { seq, duplicate } = await publisher.publish(messageOf(row, source));
 				result.published.push(row.id);
-				if (!duplicate && seq <= (known.get(row.stream) ?? 0)) result.backwards.push(row.stream);
+				if (!duplicate && seq <= (known.get(row.stream) ?? 0)) result.backwards.add(row.stream);
 				result.lastSeqs.set(row.stream, Math.max(seq, result.lastSeqs.get(row.stream) ?? 0));
 			} catch (error) {
 				if ((error as { type?: unknown }).type !== "MESSAGE_REFUSED") {

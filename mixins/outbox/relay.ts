@@ -1,4 +1,4 @@
-import { type BatchResult, type Publisher, publishBatch } from "./publish.ts";
+import { type Publisher, publishBatch } from "./publish.ts";
 import type { OutboxRow } from "./row.ts";
 import type { OutboxStore, Outcome, Step } from "./store.ts";
 import { type StreamRecord, wentBackwards } from "./streams.ts";
@@ -164,21 +164,18 @@ export class Relay {
 		const interrupted = () => this.#interrupted;
 		// A relay that was frozen after its read must not send what another one has sent meanwhile.
 		const isLate = () => performance.now() - this.#renewed > settings.lease / 2;
-		const result = await publishBatch({ publisher, source, known, rows, interrupted, isLate });
-		for (const stream of new Set(result.backwards)) await this.#alarm(stream);
-		this.#outcome = this.#settled(result);
-		for (const { id, error, giveUp } of result.refused)
+		const options = { publisher, source, known, rows, interrupted, isLate };
+		const { published, refused, lastSeqs, backwards, outage } = await publishBatch(options);
+		for (const stream of backwards) await this.#alarm(stream);
+		for (const [stream, lastSeq] of lastSeqs) this.#see(stream, { lastSeq });
+		this.#outcome = { published, refused };
+		for (const { id, error, giveUp } of refused)
 			if (giveUp) log.error(`Outbox row ${id} can not be published and was set aside: ${error}`);
-		if (!result.outage) return;
+		if (!outage) return;
 
-		log.warn("The outbox relay can not publish, trying again", result.outage);
+		log.warn("The outbox relay can not publish, trying again", outage);
 		this.#interrupted = true;
 		await this.#sleep(settings.pause);
-	}
-
-	#settled({ published, refused, lastSeqs }: BatchResult): Outcome {
-		for (const [stream, lastSeq] of lastSeqs) this.#see(stream, { lastSeq });
-		return { published, refused };
 	}
 
 	/** Keeps what was seen of a stream; its numbers never fall. */

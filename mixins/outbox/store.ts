@@ -225,17 +225,13 @@ export class OutboxStore {
 	}
 
 	#select<Row extends object>(sql: string, replacements = {}, transaction?: Transaction): Promise<Row[]> {
-		return this.#db.query<Row>(sql, { replacements, type: QueryTypes.SELECT, ...(transaction && { transaction }) });
+		return this.#db.query<Row>(sql, { replacements, type: QueryTypes.SELECT, transaction });
 	}
 
 	/** @returns the number of rows that it found */
 	#update(sql: string, replacements = {}, transaction?: Transaction): Promise<number> {
 		const type = QueryTypes.BULKUPDATE;
-		return this.#db.query(sql, {
-			replacements,
-			type,
-			...(transaction && { transaction })
-		}) as unknown as Promise<number>;
+		return this.#db.query(sql, { replacements, type, transaction }) as unknown as Promise<number>;
 	}
 }
 
