@@ -59,7 +59,7 @@ export function ChannelsMixin(options: ChannelsOptions): Partial<ServiceSchema> 
 				const definition = definitions.find(consumer => consumer.name === name);
 				if (!definition) throw new Error(`Service '${merged.name}' handles '${name}', which is no consumer`);
 				assertServable(definition, options.streams);
-				return { definition, handler, ...(probe && { probe }) };
+				return { definition, handler, probe };
 			});
 
 			const serve: Hook = function () {

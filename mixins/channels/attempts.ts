@@ -53,10 +53,10 @@ export class Attempts {
 		const { maxAttempts, retryDelay: first } = this.#settings;
 		const attempts = this.#attemptsOf(delivery);
 		try {
-			let failure: { error: unknown } | undefined;
-			if (attempts > maxAttempts + UNEXPLAINED_ATTEMPTS)
-				failure = { error: new Error(`Delivered ${attempts} times, and never did a handler end`) };
-			else failure = await this.#failureOf(delivery);
+			const failure =
+				attempts > maxAttempts + UNEXPLAINED_ATTEMPTS
+					? { error: new Error(`Delivered ${attempts} times, and never did a handler end`) }
+					: await this.#failureOf(delivery);
 
 			if (failure && attempts < maxAttempts && !isFinal(failure.error)) {
 				if (waitsForOthers(failure.error)) return { early: true };

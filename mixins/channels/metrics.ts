@@ -12,8 +12,7 @@ export const METRICS = {
 /** Registers the metrics; does nothing where moleculer's metrics are off. */
 export function registerMetrics({ metrics }: ServiceBroker): void {
 	const labelNames = ["consumer"];
-	const known = (name: string) => metrics.getMetric(name) !== null;
-	if (!metrics.isEnabled() || known(METRICS.redeliveries)) return;
+	if (metrics.hasMetric(METRICS.redeliveries)) return;
 	metrics.register({
 		type: "counter",
 		name: METRICS.redeliveries,

@@ -69,7 +69,7 @@ export class ServedConsumer {
 					service.logger.error(`Message ${stream}:${delivery.seq} became a dead letter of ${name}`, error);
 				},
 				warn: (message, error) => service.logger.warn(message, error),
-				...(probe && { probe })
+				probe
 			}
 		});
 		this.#subscription = channels.transport.subscribe(

@@ -30,6 +30,7 @@ interface Options {
 /** Pulls messages of a durable consumer for as long as it is not stopped, over every loss of server, stream or consumer. */
 export class JetStreamSubscription implements Subscription {
 	readonly #options: Options;
+	readonly #settings: Required<ConsumerDefinition>;
 	readonly #ended: Promise<void>;
 	/** Ends what waits for a server. */
 	readonly #stopped = Promise.withResolvers<void>();
@@ -39,6 +40,7 @@ export class JetStreamSubscription implements Subscription {
 
 	constructor(options: Options) {
 		this.#options = options;
+		this.#settings = withDefaults(options.definition);
 		this.#ended = this.#run();
 	}
 
@@ -72,7 +74,7 @@ export class JetStreamSubscription implements Subscription {
 		if (num_ack_pending > 0) await this.#pullOneByOne(consumer, delivered.stream_seq);
 		if (this.#stopping) return;
 
-		const { concurrency, together } = withDefaults(definition);
+		const { concurrency, together } = this.#settings;
 		// What waits here for a free handler is not said to be worked on: it must be little.
 		const most = Math.max(concurrency, together);
 		const messages = await consumer.consume({
@@ -102,8 +104,8 @@ export class JetStreamSubscription implements Subscription {
 	 * again, one message is pulled at a time: what waits here while another message kills the process is counted as tried, too.
 	 */
 	async #pullOneByOne(consumer: Consumer, last: number): Promise<void> {
-		const { definition, accept } = this.#options;
-		const end = performance.now() + withDefaults(definition).ackWait + NEXT_EXPIRES_MS;
+		const { accept } = this.#options;
+		const end = performance.now() + this.#settings.ackWait + NEXT_EXPIRES_MS;
 		while (!this.#stopping) {
 			const message = await consumer.next({ expires: NEXT_EXPIRES_MS });
 			if (message) await accept(this.#delivery(message));

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import {
 	type ConnectionOptions,
 	ErrorCode,
@@ -143,7 +144,7 @@ export class JetStreamTransport implements Transport {
 	async close(): Promise<void> {
 		this.#closing.abort(new ChannelError("CHANNELS_STOPPING", "The channels are closed"));
 		const closing = this.#connected?.then(({ connection }) => connection.drain());
-		await Promise.race([closing?.catch(() => {}), new Promise(resolve => setTimeout(resolve, 2_000).unref())]);
+		await Promise.race([closing?.catch(() => {}), delay(2_000, undefined, { ref: false })]);
 	}
 
 	#connect(): Promise<Connected> {

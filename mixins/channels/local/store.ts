@@ -155,14 +155,6 @@ export class LocalStore {
 		return row?.due ?? undefined;
 	}
 
-	get(stream: string, seq: number): MessageRow | undefined {
-		return this.#database.get(
-			"SELECT seq, subject, headers, data, time FROM message WHERE stream = ? AND seq = ?",
-			stream,
-			seq
-		);
-	}
-
 	/** The messages from `seq` on, one by one. */
 	*from(stream: string, seq: number): Generator<MessageRow> {
 		for (let next: number | undefined = seq; next !== undefined; ) {

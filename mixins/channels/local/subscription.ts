@@ -25,7 +25,7 @@ interface Options {
 export class LocalSubscription implements Subscription {
 	readonly #options: Options;
 	readonly #ended: Promise<void>;
-	readonly #ackWait: number;
+	readonly #settings: Required<ConsumerDefinition>;
 	/** What is done with at the same time is written in one transaction. */
 	readonly #acks = new DataLoader<number, undefined>(async seqs => this.#acknowledge(seqs), { cache: false });
 	#stopping = false;
@@ -33,7 +33,7 @@ export class LocalSubscription implements Subscription {
 
 	constructor(options: Options) {
 		this.#options = options;
-		this.#ackWait = withDefaults(options.definition).ackWait;
+		this.#settings = withDefaults(options.definition);
 		this.#ended = this.#run();
 	}
 
@@ -65,14 +65,14 @@ export class LocalSubscription implements Subscription {
 	}
 
 	async #step(): Promise<void> {
-		const { store, definition } = this.#options;
-		const { stream, name, concurrency, together, maxAckPending } = withDefaults(definition);
+		const { store } = this.#options;
+		const { stream, name, concurrency, together, ackWait, maxAckPending } = this.#settings;
 		const now = Date.now();
 		const room = maxAckPending - store.pending(stream, name);
 		const full = room <= 0 && (store.nextDue(stream, name) ?? 0) > now;
 		// What waits here for a free handler is not said to be worked on: it must be little.
 		const limit = Math.min(Math.max(concurrency, together), Math.max(room, 1));
-		const taken = full ? [] : store.take(stream, name, { now, due: now + this.#ackWait, limit });
+		const taken = full ? [] : store.take(stream, name, { now, due: now + ackWait, limit });
 		if (taken.length > 0) return this.#handOut(taken);
 
 		const due = store.nextDue(stream, name) ?? Number.POSITIVE_INFINITY;
@@ -80,8 +80,8 @@ export class LocalSubscription implements Subscription {
 	}
 
 	async #handOut(taken: TakenRow[]): Promise<void> {
-		const { store, definition, accept } = this.#options;
-		const { stream, name, subject } = withDefaults(definition);
+		const { store, accept } = this.#options;
+		const { stream, name, subject } = this.#settings;
 		for (const [i, row] of taken.entries()) {
 			if (this.#stopping) {
 				const rest = taken.slice(i).map(({ seq }) => seq);
@@ -94,8 +94,8 @@ export class LocalSubscription implements Subscription {
 	}
 
 	#delivery({ seq, subject, headers, data, time, attempts }: TakenRow): Delivery {
-		const { store, definition } = this.#options;
-		const { stream, name } = definition;
+		const { store } = this.#options;
+		const { stream, name, ackWait } = this.#settings;
 		const postpone = (milliseconds: number) => store.postpone(stream, name, seq, Date.now() + milliseconds);
 		return {
 			stream,
@@ -110,7 +110,7 @@ export class LocalSubscription implements Subscription {
 				postpone(milliseconds);
 				this.wake();
 			},
-			working: () => postpone(this.#ackWait)
+			working: () => postpone(ackWait)
 		};
 	}
 
