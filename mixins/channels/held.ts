@@ -2,7 +2,10 @@ import type { Delivery } from "./transport.ts";
 
 /** What a worker has in its hands, running or waiting, by its place in the stream. */
 export class Held {
-	/** Not a Map: what has gone through one outlives V8's minor collections, see docs/performance.md, "What V8 kept". */
+	/**
+	 * Not a Map: V8 gives one a new table whenever the old one is used up, and the old one refers to the new one. So what has gone
+	 * through it lives until the next major collection, and each minor one copies it.
+	 */
 	readonly #bySeq: Record<number, Delivery> = Object.create(null);
 	#size = 0;
 

@@ -19,7 +19,7 @@ export class Worker {
 	readonly #settings: Required<ConsumerDefinition>;
 	readonly #attempts: Attempts;
 	readonly #observer: Handling["observer"];
-	/** By key. Not a Map: what has gone through one outlives V8's minor collections, see docs/performance.md, "What V8 kept". */
+	/** By key. Not a Map, for the reason in `held.ts`. */
 	readonly #chains: Record<string, Chain> = Object.create(null);
 	readonly #held = new Held();
 	readonly #patience: Patience;

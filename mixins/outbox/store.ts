@@ -34,7 +34,7 @@ export interface Backlog {
 	failed: number;
 }
 
-/** An index, see models/event-tables.ts. */
+/** The index of what waits; the README says why statements name it. */
 const PENDING = "outbox_published_at_id";
 
 /** Nodes may be configured with different leases, though not with ones that differ so much. */

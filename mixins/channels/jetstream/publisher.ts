@@ -31,7 +31,7 @@ const NO_RESPONDERS = 503;
 /**
  * Publishes to streams. All acknowledgements come by one subscription and share one timer, as in the Go client's
  * `PublishAsync`. The JavaScript client's own `publish` makes a request of each message, with a timer and a race of promises, and
- * keeps it in a `Map`, so that it outlives V8's minor collections: docs/performance.md, "What V8 kept".
+ * keeps it in a `Map`, which `../held.ts` tells against.
  */
 export class StreamPublisher {
 	readonly #connection: NatsConnection;

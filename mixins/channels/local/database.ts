@@ -5,7 +5,7 @@ import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSy
 /**
  * Survives the end of the process at any moment; the end of the machine may cost the last commits, as in JetStream. What
  * was written is moved into the database by 250 pages, 2 ms at a time in which the process does nothing else; SQLite's
- * own 1000 take 6 (docs/performance.md).
+ * own 1000 take 6.
  */
 const SETTINGS =
 	"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 250";
