@@ -29,7 +29,7 @@ export interface EtcdDiscovererOptions {
 	/** A node without its transporter for longer than this withdraws its keys until it is back. Default 1000. */
 	transporterGrace?: number;
 	/** When a node stops trusting another one before etcd says so. */
-	suspects?: Partial<SuspectOptions>;
+	suspects?: Partial<Omit<SuspectOptions, "probe">> & { probe?: Partial<BackoffOptions> };
 }
 
 export interface EtcdAuth {
@@ -63,10 +63,8 @@ export interface SuspectOptions {
 	quietAfterReconnect: number;
 }
 
-type Complete<Options extends object> = Required<Options>;
-
 /** `EtcdDiscovererOptions` with every default filled in. */
-export type ResolvedOptions = Omit<Complete<EtcdDiscovererOptions>, "auth" | "tls" | "backoff" | "suspects"> & {
+export type ResolvedOptions = Omit<Required<EtcdDiscovererOptions>, "auth" | "tls" | "backoff" | "suspects"> & {
 	auth: EtcdAuth | undefined;
 	tls: EtcdTls | undefined;
 	backoff: BackoffOptions;
@@ -80,6 +78,7 @@ export type ResolvedOptions = Omit<Complete<EtcdDiscovererOptions>, "auth" | "tl
  */
 export function resolveOptions(options: EtcdDiscovererOptions): ResolvedOptions {
 	const { auth, tls, backoff, suspects, ...rest } = options;
+	const { probe, ...rules } = suspects ?? {};
 	const resolved: ResolvedOptions = {
 		prefix: "moleculer",
 		ttl: 5,
@@ -95,14 +94,14 @@ export function resolveOptions(options: EtcdDiscovererOptions): ResolvedOptions 
 		endpoints: rest.endpoints,
 		auth,
 		tls,
-		backoff: { base: 100, max: 2000, ...backoff },
+		backoff: { base: 100, max: 2000, ...withoutUndefined(backoff) },
 		suspects: {
 			checkAfter: 40,
 			timeouts: 3,
 			pingTimeout: 500,
-			probe: { base: 100, max: 1000 },
 			quietAfterReconnect: 2000,
-			...suspects
+			...withoutUndefined(rules),
+			probe: { base: 100, max: 1000, ...withoutUndefined(probe) }
 		}
 	};
 	if (!Array.isArray(resolved.endpoints) || resolved.endpoints.length === 0) {
@@ -112,6 +111,6 @@ export function resolveOptions(options: EtcdDiscovererOptions): ResolvedOptions 
 	return resolved;
 }
 
-function withoutUndefined<T extends object>(options: T): T {
+function withoutUndefined<T extends object>(options: T = {} as T): T {
 	return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

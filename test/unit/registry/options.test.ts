@@ -16,6 +16,15 @@ describe("The registry's options", () => {
 		assert.deepEqual([suspects.timeouts, suspects.pingTimeout], [9, 500]);
 	});
 
+	it("have defaults also for what is given as undefined or in part inside of another option", () => {
+		const { backoff, suspects } = resolveOptions({
+			endpoints,
+			...({ backoff: { base: undefined }, suspects: { pingTimeout: undefined, probe: { max: 9 } } } as object)
+		});
+		assert.deepEqual(backoff, { base: 100, max: 2000 });
+		assert.deepEqual([suspects.pingTimeout, suspects.probe], [500, { base: 100, max: 9 }]);
+	});
+
 	it("need an endpoint and a lease of 2 seconds or more", () => {
 		assert.throws(() => resolveOptions({ endpoints: [] }), /at least one endpoint/);
 		for (const ttl of [1, 0, -5, Number.NaN]) assert.throws(() => resolveOptions({ endpoints, ttl }), /2 seconds/);
