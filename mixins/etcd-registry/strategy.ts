@@ -36,7 +36,8 @@ type ServiceEndpoint = Endpoint & { service?: { name: string; version?: string |
  */
 export class WeightedStrategy extends Strategies.Base {
 	readonly #options: WeightedStrategyOptions;
-	readonly #current = new Map<string, number>();
+	/** By endpoint, which stays the same object as long as the node serves the action: what is kept of a node goes with it. */
+	readonly #current = new WeakMap<Endpoint, number>();
 	#canaryDue = 0;
 
 	/** @throws Error when the canary's share is not between 0 and 1 */
@@ -109,15 +110,15 @@ export class WeightedStrategy extends Strategies.Base {
 		let most = Number.NEGATIVE_INFINITY;
 		list.forEach((endpoint, index) => {
 			const weight = sum ? (weights[index] as number) : 1;
-			const current = (this.#current.get(endpoint.id) ?? 0) + weight;
-			this.#current.set(endpoint.id, current);
+			const current = (this.#current.get(endpoint) ?? 0) + weight;
+			this.#current.set(endpoint, current);
 			if (weight > 0 && current > most) {
 				most = current;
 				best = index;
 			}
 		});
 		const chosen = list[best] as Endpoint;
-		this.#current.set(chosen.id, most - total);
+		this.#current.set(chosen, most - total);
 		return chosen;
 	}
 

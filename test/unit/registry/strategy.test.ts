@@ -21,3 +21,16 @@ it("A zone whose nodes have the weight 0 counts as empty: calls go to other zone
 	assert.deepEqual(chosen({ drained: ["a", 0], far: ["b", 1] }), ["far"]);
 	assert.deepEqual(chosen({ drained: ["a", 0], near: ["a", 1], far: ["b", 1] }), ["near"]);
 });
+
+it("Of a node that left nothing is kept: when it comes back, its turns begin anew", () => {
+	const broker = { metadata: {} } as unknown as ServiceBroker;
+	const strategy = new WeightedStrategy({ discoverer: {} } as unknown as Registry, broker);
+	const joined = () =>
+		["one", "two"].map(id => ({ id, node: {}, service: { name: "greeter" } }) as unknown as Endpoint);
+	const before = joined();
+	assert.deepEqual(
+		[strategy.select(before).id, strategy.select(before).id, strategy.select(before).id],
+		["one", "two", "one"]
+	);
+	assert.equal(strategy.select(joined()).id, "one");
+});
