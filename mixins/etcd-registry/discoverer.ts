@@ -35,6 +35,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	metrics!: RegistryMetrics;
 	#keys!: KeyLayout;
 	#graceTimer: NodeJS.Timeout | undefined;
+	/** In milliseconds of this process: the wall clock may be set. */
 	#quietUntil = 0;
 	#started = false;
 
@@ -170,7 +171,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 		const { broker, metrics, mesh } = this;
 		const { localBus } = broker;
 		const { membership, suspects } = mesh;
-		const isJudged = (nodeID: string) => Date.now() >= this.#quietUntil && membership.get(nodeID) !== undefined;
+		const isJudged = (nodeID: string) => performance.now() >= this.#quietUntil && membership.get(nodeID) !== undefined;
 		const checks = new PendingChecks(this.options.suspects.checkAfter, nodeID => {
 			if (isJudged(nodeID)) suspects.check(nodeID);
 		});
@@ -200,7 +201,7 @@ export class EtcdDiscoverer extends Discoverers.Base {
 			this.#graceTimer = setTimeout(() => this.registrar.detach(), this.options.transporterGrace).unref();
 		});
 		localBus.on("$transporter.connected", ({ wasReconnect }: { wasReconnect: boolean }) => {
-			if (wasReconnect) this.#quietUntil = Date.now() + this.options.suspects.quietAfterReconnect;
+			if (wasReconnect) this.#quietUntil = performance.now() + this.options.suspects.quietAfterReconnect;
 			clearTimeout(this.#graceTimer);
 			this.registrar.attach();
 		});

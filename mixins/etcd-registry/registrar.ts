@@ -186,12 +186,12 @@ export class Registrar {
 		await this.#settledWithin(this.#options.leaveTimeout);
 		await delay(this.#options.noticeDelay);
 
-		const deadline = Date.now() + this.#options.drainTimeout;
+		const deadline = performance.now() + this.#options.drainTimeout;
 		await this.#streamsReceived(deadline);
 		const { tx } = this.#broker.transit ?? {};
 		if (this.#broker.options.disableBalancer) await tx?.makeBalancedSubscriptions();
 		if (tx instanceof NatsTransporter) await tx.refuseRequests().catch(error => this.#reportError(error));
-		const left = await this.#inFlight.drained(Math.max(0, deadline - Date.now()));
+		const left = await this.#inFlight.drained(Math.max(0, deadline - performance.now()));
 		if (left > 0) this.#broker.logger.warn(`Leaving with ${left} request(s) still in progress.`);
 		await new Promise(resolve => setImmediate(resolve)); // the last responses are sent in this turn
 	}
@@ -208,7 +208,7 @@ export class Registrar {
 	}
 
 	async #streamsReceived(deadline: number): Promise<void> {
-		while ((this.#broker.transit?.pendingReqStreams.size ?? 0) > 0 && Date.now() < deadline) {
+		while ((this.#broker.transit?.pendingReqStreams.size ?? 0) > 0 && performance.now() < deadline) {
 			await delay(REFUSAL_POLL_INTERVAL);
 		}
 	}
