@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize, type Transaction, UniqueConstraintError } from "sequelize";
+import { nowOf } from "../db/clock.ts";
 
 interface Key {
 	owner: string;
@@ -16,9 +17,11 @@ const IS_KEY = "owner = :owner AND key_hash = :key_hash";
 /** The table `idempotency_keys`. Each row is written in the transaction whose repetition it prevents. */
 export class IdempotencyKeys {
 	readonly #db: Sequelize;
+	readonly #now: string;
 
 	constructor(db: Sequelize) {
 		this.#db = db;
+		this.#now = nowOf(db);
 	}
 
 	/**
@@ -29,8 +32,8 @@ export class IdempotencyKeys {
 		try {
 			await this.#db.query(
 				`INSERT INTO idempotency_keys (owner, key_hash, fingerprint, created_at)
-				VALUES (:owner, :key_hash, :fingerprint, :now)`,
-				{ replacements: { ...key, fingerprint, now: Date.now() }, type: QueryTypes.INSERT, transaction }
+				VALUES (:owner, :key_hash, :fingerprint, ${this.#now})`,
+				{ replacements: { ...key, fingerprint }, type: QueryTypes.INSERT, transaction }
 			);
 			return true;
 		} catch (error) {
@@ -59,8 +62,8 @@ export class IdempotencyKeys {
 	/** Removes keys that are older than `age` milliseconds, at most `limit`. @returns how many */
 	async prune(age: number, limit: number): Promise<number> {
 		const rows = await this.#db.query<Key>(
-			"SELECT owner, key_hash FROM idempotency_keys WHERE created_at < :before ORDER BY created_at LIMIT :limit",
-			{ replacements: { before: Date.now() - age, limit }, type: QueryTypes.SELECT }
+			`SELECT owner, key_hash FROM idempotency_keys WHERE created_at < ${this.#now} - :age ORDER BY created_at LIMIT :limit`,
+			{ replacements: { age, limit }, type: QueryTypes.SELECT }
 		);
 		for (const key of rows)
 			await this.#db.query(`DELETE FROM idempotency_keys WHERE ${IS_KEY}`, { replacements: { ...key } });

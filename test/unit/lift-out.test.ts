@@ -192,7 +192,7 @@ const lifts: Record<string, Lift> = {
 			"mixins/idempotency/",
 			"models/idempotency-table.ts",
 			"models/schema.ts",
-			...ofDb("prune.ts")
+			...ofDb("clock.ts", "prune.ts")
 		],
 		packages: ["moleculer", "sequelize"],
 		program: IDEMPOTENCY
