@@ -9,8 +9,8 @@ import { type Moment, timelineOf } from "./timeline.ts";
 
 const TAKE_ATTEMPTS = 10;
 
-/** A saga as an operator sees it: without the secret fields of its payload. */
-export interface SagaView extends SagaState {
+/** A saga as an operator sees it: without the secret fields of its payload, and without the hash by which they could be guessed. */
+export interface SagaView extends Omit<SagaState, "payloadHash"> {
 	/** Whether this node has no definition for it. */
 	parked: boolean;
 }
@@ -122,7 +122,7 @@ export class Operator {
 		throw refusals.busy();
 	}
 
-	#view(saga: SagaState): SagaView {
+	#view({ payloadHash: _secret, ...saga }: SagaState): SagaView {
 		const definition = this.#parts.definitions.find(saga);
 		// Without its definition nobody knows what is secret.
 		const shown = Object.entries(saga.payload).filter(([field]) => definition && !definition.secret.includes(field));

@@ -18,7 +18,10 @@ await onEachDatabase("Sagas in operation", databases => {
 		const { gid } = await sagas.run(trip, { payload: { who: "ann", card: "4111" }, wait: 5_000 });
 		const [listed] = await sagas.operator.list({ limit: 10 });
 		assert.deepEqual(listed?.payload, { who: "ann" });
-		assert.deepEqual((await sagas.operator.show(gid)).payload, { who: "ann" });
+		const shown = await sagas.operator.show(gid);
+		assert.deepEqual(shown.payload, { who: "ann" });
+		for (const view of [listed, shown])
+			assert.equal("payloadHash" in (view as object), false, "a card number is soon guessed");
 		const other = await testSagas(database, { definitions: [], actions: {} });
 		assert.deepEqual((await other.sagas.operator.show(gid)).payload, {});
 	});
