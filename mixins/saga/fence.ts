@@ -3,7 +3,7 @@ import { clockOf, type Database } from "./database.ts";
 import { Fenced } from "./errors.ts";
 import type { Reason, SagaState } from "./state.ts";
 
-export type Bind = Record<string, unknown>;
+type Bind = Record<string, unknown>;
 
 /** Something for the timeline. */
 export interface Note {
@@ -14,15 +14,13 @@ export interface Note {
 	detail?: Reason | null;
 }
 
-export type Fence = ReturnType<typeof fence>;
-
 /** The writes that every other write to the saga tables is made of. */
 export function fence({ db }: Pick<Database, "db">) {
 	const clock = clockOf(db);
 
 	/** Runs a statement. @returns how many rows it found */
 	function change(sql: string, bind: Bind, transaction?: Transaction): Promise<number> {
-		const options = { type: QueryTypes.BULKUPDATE, bind, ...(transaction && { transaction }) };
+		const options = { type: QueryTypes.BULKUPDATE, bind, transaction };
 		return db.query(sql, options) as Promise<unknown> as Promise<number>;
 	}
 

@@ -19,7 +19,6 @@ interface SagaRow {
 	remaining: number | string | null;
 	age: number | string;
 	created_at: Time;
-	updated_at: Time;
 	next_run_at: Time;
 	finished_at: Time | null;
 }
@@ -66,7 +65,7 @@ export interface Selection {
 
 /** Reads sagas with their steps. */
 export async function readSagas(db: Sequelize, clock: Clock, { where, bind = {}, tail = "", transaction }: Selection) {
-	const options = { type: QueryTypes.SELECT, ...(transaction && { transaction }) } as const;
+	const options = { type: QueryTypes.SELECT, transaction } as const;
 	const rows = await db.query<SagaRow>(
 		`SELECT saga.*, ${clock.until("deadline")} AS remaining, -${clock.until("created_at")} AS age FROM saga WHERE ${where} ${tail}`,
 		{ ...options, bind }
@@ -106,7 +105,6 @@ function sagaOf(row: SagaRow, steps: StepState[]): SagaState {
 		age: Number(row.age),
 		remaining: row.remaining === null ? null : Number(row.remaining),
 		createdAt: isoTime(row.created_at),
-		updatedAt: isoTime(row.updated_at),
 		nextRunAt: isoTime(row.next_run_at),
 		finishedAt: isoTime(row.finished_at),
 		steps

@@ -8,10 +8,10 @@ import { refusals } from "./errors.ts";
 import { Housekeeping, purgeAll } from "./housekeeping.ts";
 import { countFact, observeLag, registerMetrics, showStanding } from "./metrics.ts";
 import { Operator } from "./operator.ts";
-import { operatorStore } from "./operator-store.ts";
+import { type OperatorStore, operatorStore } from "./operator-store.ts";
 import { resultsOf } from "./progress.ts";
 import { isFinished, type Reason, type SagaState } from "./state.ts";
-import { sagaStore } from "./store.ts";
+import { type SagaStore, sagaStore } from "./store.ts";
 import { driveSpan, parentOf, type Traced, traceparentOf } from "./trace.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -24,7 +24,10 @@ export interface SagaSettings extends EngineOptions, CoordinatorOptions {
 	retention: number;
 	/** Between two runs of the retention job. */
 	retentionInterval: number;
-	/** Between two looks at how things stand: for the gauges, for sagas without a definition and for those of the future. */
+	/**
+	 * Between two looks at how things stand: for the gauges, for sagas without a definition and for sagas stored before the
+	 * database's clock was set back.
+	 */
 	standingInterval: number;
 }
 
@@ -43,7 +46,7 @@ export const defaults: SagaSettings = {
 };
 
 /** Settings with the defaults filled in, also for what is undefined, as of a configuration that leaves it out. */
-function settled(settings: Partial<SagaSettings>): SagaSettings {
+function withDefaults(settings: Partial<SagaSettings>): SagaSettings {
 	const given = Object.entries(settings).filter(([, value]) => value !== undefined);
 	return { ...defaults, ...Object.fromEntries(given) };
 }
@@ -91,7 +94,7 @@ export interface RunOutcome<Payload, Results> extends Outcome {
 export class Sagas {
 	readonly operator: Operator;
 	/** For tests that look at rows, and for tools. */
-	readonly store: ReturnType<typeof sagaStore>;
+	readonly store: SagaStore;
 
 	readonly #host: SagaHost;
 	readonly #engine: SagaEngine;
@@ -100,11 +103,11 @@ export class Sagas {
 	readonly #housekeeping: Housekeeping;
 	readonly #definitions: Definitions;
 	readonly #settings: SagaSettings;
-	readonly #operators: ReturnType<typeof operatorStore>;
+	readonly #operators: OperatorStore;
 
 	constructor(host: SagaHost, definitions: readonly Saga[], settings: Partial<SagaSettings> = {}) {
 		this.#host = host;
-		this.#settings = settled(settings);
+		this.#settings = withDefaults(settings);
 		this.#definitions = new Definitions(definitions);
 		this.store = sagaStore(host);
 		this.#operators = operatorStore(host);

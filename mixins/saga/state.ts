@@ -51,7 +51,6 @@ export interface SagaState {
 	/** Milliseconds until it is rolled back; null: never. */
 	remaining: number | null;
 	createdAt: string;
-	updatedAt: string;
 	nextRunAt: string;
 	finishedAt: string | null;
 	steps: StepState[];
@@ -85,7 +84,6 @@ export function begun({ name, version, steps, timeout }: Saga, saga: NewSaga, ow
 		age: 0,
 		remaining: timeout ?? null,
 		createdAt: now,
-		updatedAt: now,
 		nextRunAt: now,
 		finishedAt: null,
 		steps: steps.map(step => ({
