@@ -29,11 +29,9 @@ export type Gauge = keyof typeof GAUGES;
 /** The registry's metrics, `moleculer.discoverer.etcd.<name>` (counters: `.total`), in the broker's metric registry. */
 export class RegistryMetrics {
 	readonly #broker: ServiceBroker;
-	readonly #counts = new Map<Counter, number>();
 
 	constructor(broker: ServiceBroker) {
 		this.#broker = broker;
-		if (!broker.isMetricsEnabled()) return;
 		for (const [name, description] of Object.entries(COUNTERS)) {
 			broker.metrics.register({ name: counterName(name), type: "counter", description, rate: true });
 		}
@@ -43,13 +41,7 @@ export class RegistryMetrics {
 	}
 
 	count(counter: Counter, by = 1): void {
-		this.#counts.set(counter, this.total(counter) + by);
 		this.#broker.metrics.increment(counterName(counter), {}, by);
-	}
-
-	/** Value of a counter since the start, also when the broker's metrics are off. */
-	total(counter: Counter): number {
-		return this.#counts.get(counter) ?? 0;
 	}
 
 	set(gauge: Gauge, value: number): void {

@@ -45,11 +45,6 @@ export class PendingChecks {
 		this.#nodes.delete(nodeID);
 	}
 
-	stop(): void {
-		for (const { timer } of this.#nodes.values()) clearTimeout(timer);
-		this.#nodes.clear();
-	}
-
 	#timer(nodeID: string, pause: number): NodeJS.Timeout {
 		return setTimeout(() => this.#due(nodeID, pause), pause).unref();
 	}

@@ -61,6 +61,7 @@ export function makeNode(servers: Servers, options: TestNodeOptions): ServiceBro
 		nodeID,
 		logger: false,
 		skipProcessEventRegistration: true,
+		metrics: { enabled: true, collectProcessMetrics: false },
 		transporter: new NatsTransporter({ url: servers.nats.url, ...nats }),
 		...broker,
 		registry: {
@@ -100,6 +101,12 @@ export function greeter(options: Parameters<typeof RegistryMixin>[0] = {}, name 
 
 export function discovererOf(node: ServiceBroker): EtcdDiscoverer {
 	return node.registry.discoverer as EtcdDiscoverer;
+}
+
+/** Value of a metric of the registry, e.g. `outages.total`; 0 where nothing was counted yet. */
+export function metricOf(node: ServiceBroker, name: string): number {
+	const metric = node.metrics.getMetric(`moleculer.discoverer.etcd.${name}`) as { get(): { value: number } | null };
+	return metric.get()?.value ?? 0;
 }
 
 /** Whether `observer` has `nodeID` as an available node with the service. */

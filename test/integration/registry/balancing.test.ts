@@ -8,7 +8,7 @@ import {
 	WeightedStrategy,
 	type WeightedStrategyOptions
 } from "../../../mixins/etcd-registry/index.ts";
-import { discovererOf, greeter, Scene, sees, suiteServers } from "../../support/registry.ts";
+import { discovererOf, greeter, metricOf, Scene, sees, suiteServers } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 import { until } from "../../support/until.ts";
 
@@ -38,7 +38,7 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 		const scene = new Scene(context, servers);
 		const registry = { strategy: WeightedStrategy, strategyOptions };
 		const [caller, ...started] = await Promise.all([
-			scene.add({ nodeID: "caller", broker: { registry, metadata: { zone: "a" }, metrics: true } }),
+			scene.add({ nodeID: "caller", broker: { registry, metadata: { zone: "a" } } }),
 			...Object.entries(others).map(([nodeID, { zone, ...options }]) =>
 				scene.add({ nodeID, services: [greeter(options)], broker: { metadata: { zone } } })
 			)
@@ -207,15 +207,10 @@ describe("Balancing by registry data", { skip, concurrency: 4 }, () => {
 
 	it("counts what happens in the broker's metrics", async context => {
 		const { caller } = await start(context, {}, { one: {}, two: {} });
-		const value = (name: string) => {
-			const metric = caller.metrics.getMetric(`moleculer.discoverer.etcd.${name}`) as {
-				get(): { value: number } | null;
-			};
-			return metric.get()?.value;
-		};
+		const value = (name: string) => metricOf(caller, name);
 		assert.equal(value("registrations.total"), 1);
 		assert.equal(value("resyncs.total"), 1);
-		assert.ok(Number(value("watchEvents.total")) > 0);
+		assert.ok(value("watchEvents.total") > 0);
 		assert.equal(value("members"), 2);
 		assert.equal(value("held"), 0);
 		assert.equal(value("connected"), 1);

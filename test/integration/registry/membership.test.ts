@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ServiceBroker, ServiceSchema } from "moleculer";
-import { discovererOf, greeter, record, Scene, SHORT_TTL, sees, suiteServers } from "../../support/registry.ts";
+import { greeter, metricOf, record, Scene, SHORT_TTL, sees, suiteServers } from "../../support/registry.ts";
 import { requireServers } from "../../support/servers.ts";
 import { until } from "../../support/until.ts";
 
@@ -16,8 +16,8 @@ describe("Membership in the etcd registry", { skip, concurrency: 4 }, () => {
 
 		assert.equal(await one.call("greeter.where", {}, { nodeID: "three" }), "three");
 		for (const node of scene.nodes) {
-			assert.equal(discovererOf(node).metrics.total("registrations"), 1);
-			assert.equal(discovererOf(node).metrics.total("resyncs"), 1);
+			assert.equal(metricOf(node, "registrations.total"), 1);
+			assert.equal(metricOf(node, "resyncs.total"), 1);
 		}
 	});
 

@@ -15,6 +15,7 @@ import {
 	greeter,
 	Load,
 	makeNode,
+	metricOf,
 	record,
 	SHORT_TTL,
 	sees,
@@ -93,7 +94,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 		assert.deepEqual(load.failures, []);
 		assert.deepEqual(lost, []);
 		assert.deepEqual([...load.nodes.keys()].sort(), ["one", "three", "two"]);
-		assert.equal(discovererOf(one).metrics.total("outages"), 1);
+		assert.equal(metricOf(one, "outages.total"), 1);
 	});
 
 	it("by a frozen etcd, with all leases expired at once, holds everybody until they are back", async context => {
@@ -112,7 +113,7 @@ describe("An etcd outage", { skip, concurrency: true }, () => {
 		await delay(3 * SHORT_TTL * 1000);
 		etcd.resume();
 		for (const node of nodes) {
-			await until("all are registered again", () => discovererOf(node).metrics.total("registrations") === 2);
+			await until("all are registered again", () => metricOf(node, "registrations.total") === 2);
 		}
 		await delay(HOLD);
 		await load.stop();
