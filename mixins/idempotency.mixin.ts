@@ -116,7 +116,7 @@ export function IdempotencyMixin({
 }
 
 function registerMetrics(metrics: Service["broker"]["metrics"]): void {
-	if (!metrics.isEnabled() || metrics.getMetric(REPEATED)) return;
+	if (metrics.hasMetric(REPEATED)) return;
 	const counter = (name: string, description: string) =>
 		metrics.register({ type: "counter", name, labelNames: ["action"], description });
 	counter(REPEATED, "Calls that got the answer of an earlier one with the same Idempotency-Key");

@@ -70,7 +70,6 @@ export function resilience({
 }
 
 function registerMetrics({ metrics }: ServiceBroker): void {
-	if (!metrics.isEnabled()) return;
 	const counter = (name: string, description: string) =>
 		metrics.register({ type: "counter", name, labelNames: ["action"], description });
 	counter(RETRIES, "Calls that were made again after a failure");
