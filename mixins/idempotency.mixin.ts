@@ -1,7 +1,7 @@
 import { type Context, Errors, type Service, type ServiceSchema } from "moleculer";
 import type { Sequelize, Transaction } from "sequelize";
 import { pruneAll } from "./db/prune.ts";
-import { fingerprintOf, type KeyOf, keyHash, ownerOf } from "./idempotency/key.ts";
+import { fingerprintOf, hashOf, type KeyOf, ownerOf } from "./idempotency/key.ts";
 import { IdempotencyKeys } from "./idempotency/store.ts";
 
 export type { KeyOf } from "./idempotency/key.ts";
@@ -54,13 +54,8 @@ export function IdempotencyMixin({
 	keyOf,
 	retention = () => RETENTION_MS
 }: IdempotencyOptions): Partial<ServiceSchema> {
-	const stores = new WeakMap<Service, IdempotencyKeys>();
 	const timers = new WeakMap<Service, NodeJS.Timeout>();
-	const storeOf = (service: Service) => {
-		const known = stores.get(service) ?? new IdempotencyKeys((service as IdempotentService).db);
-		stores.set(service, known);
-		return known;
-	};
+	const storeOf = (service: Service) => new IdempotencyKeys((service as IdempotentService).db);
 
 	return {
 		methods: {
@@ -74,7 +69,7 @@ export function IdempotencyMixin({
 				if (!given) return { result: await work(), repeated: false };
 
 				const store = storeOf(this);
-				const key = { owner: ownerOf(given.owner), key_hash: keyHash(given.key) };
+				const key = { owner: ownerOf(given.owner), key_hash: hashOf(given.key) };
 				const fingerprint = fingerprintOf(ctx);
 				if (await store.take(key, fingerprint, transaction)) {
 					const result = await work();

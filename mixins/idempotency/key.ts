@@ -4,9 +4,9 @@ import type { Context } from "moleculer";
 /** Finds whose call it is and what the client calls it. */
 export type KeyOf = (ctx: Context) => { owner: string; key: string } | undefined;
 
-/** The key as it is stored: of one length, whatever a client sends. */
-export function keyHash(key: string): string {
-	return createHash("sha256").update(key).digest("base64url");
+/** What stands for a text in the table: of one length, whatever a client sends. */
+export function hashOf(text: string): string {
+	return createHash("sha256").update(text).digest("base64url");
 }
 
 const PLAIN = /^[!-}]([ -~]{0,62}[!-~])?$/;
@@ -16,12 +16,12 @@ const PLAIN = /^[!-}]([ -~]{0,62}[!-~])?$/;
  * and pads what it compares, so that `a` and `a ` would be one owner.
  */
 export function ownerOf(owner: string): string {
-	return PLAIN.test(owner) ? owner : `~${keyHash(owner)}`;
+	return PLAIN.test(owner) ? owner : `~${hashOf(owner)}`;
 }
 
 /** What tells one request from another: action and parameters, in whatever order the fields come. */
 export function fingerprintOf({ action, params }: Pick<Context, "action" | "params">): string {
-	return keyHash(JSON.stringify([action?.name, params], sorted));
+	return hashOf(JSON.stringify([action?.name, params], sorted));
 }
 
 function sorted(_name: string, value: unknown): unknown {
