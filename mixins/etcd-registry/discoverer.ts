@@ -208,9 +208,6 @@ export class EtcdDiscoverer extends Discoverers.Base {
 	}
 
 	async #withinStartTimeout(promise: Promise<void>): Promise<void> {
-		const cancel = new AbortController();
-		const late = delay(this.options.startTimeout, undefined, { signal: cancel.signal }).catch(() => {});
-		await Promise.race([promise, late]);
-		cancel.abort();
+		await Promise.race([promise, delay(this.options.startTimeout, undefined, { ref: false })]);
 	}
 }

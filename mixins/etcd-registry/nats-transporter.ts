@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { Errors, Transporters } from "moleculer";
 import type { Msg, NatsConnection, Subscription } from "nats";
 import { untilListening } from "./nats-wait.ts";
@@ -9,7 +10,7 @@ import { isAnswerTooLarge, refuseAnswer } from "./too-large.ts";
 
 const REQUEST = "REQ";
 const PING = "PING";
-const NO_RESPONDERS = "503";
+const NO_RESPONDERS = 503;
 const CLOCK_PING_TIMEOUT = 1000;
 
 /** Payload of the local event `$transporter.noResponders`: nobody is subscribed to what a packet was sent to. */
@@ -173,15 +174,11 @@ export class NatsTransporter extends Transporters.NATS {
 	async isResponsive(timeout: number): Promise<boolean> {
 		const client: NatsConnection | null = this.client;
 		if (!this.connected || !client) return false;
-		let timer: NodeJS.Timeout | undefined;
-		const late = new Promise<false>(resolve => {
-			timer = setTimeout(resolve, timeout, false);
-		});
 		const answered = client.flush().then(
 			() => true,
 			() => false
 		);
-		return Promise.race([answered, late]).finally(() => clearTimeout(timer));
+		return Promise.race([answered, delay(timeout, false, { ref: false })]);
 	}
 
 	/** What is sent within one turn of the event loop leaves in one piece: a write of its own for each wakes the server up. */
@@ -222,7 +219,7 @@ export class NatsTransporter extends Transporters.NATS {
 	}
 
 	#replied(message: Msg): void {
-		if (message.data.length > 0 || message.headers?.code !== Number(NO_RESPONDERS)) return;
+		if (message.data.length > 0 || message.headers?.code !== NO_RESPONDERS) return;
 		const sent = readReplySubject(message.subject);
 		if (sent?.type !== REQUEST && sent?.type !== PING) return;
 		const { type: packet, target: nodeID, id, direct } = sent;

@@ -214,10 +214,7 @@ export class Registrar {
 	}
 
 	async #settledWithin(timeout: number): Promise<void> {
-		const cancel = new AbortController();
-		const late = delay(timeout, undefined, { signal: cancel.signal }).catch(() => {});
-		await Promise.race([this.#link.settled(), late]);
-		cancel.abort();
+		await Promise.race([this.#link.settled(), delay(timeout, undefined, { ref: false })]);
 	}
 
 	#announcedInfo(): NodeInfo {
