@@ -20,7 +20,7 @@ import type { ConnectionOptions } from "./db/connection.ts";
 import { databaseUnavailable, isAway, toActionError } from "./db/errors.ts";
 import { assertOneKey, genericActions, keepOwnActions } from "./db/generic-actions.ts";
 import { type Statements, statements } from "./db/prepared.ts";
-import { SharedTransactions } from "./db/together.ts";
+import { SharedTransactions } from "./db/shared-transactions.ts";
 import { runInTransaction } from "./db/transaction.ts";
 import { assertConditions, assertVisible, parseQuery } from "./db/visible.ts";
 import { answers } from "./db/wait.ts";

@@ -100,7 +100,7 @@ function copyOf(define: ModelAttributes): ModelAttributes {
 const migrating = new WeakMap<Sequelize, Promise<unknown>>();
 
 /** Services of one database start at once, and the migrations of most tools must not run beside each other. */
-function inTurn<T>(sequelize: Sequelize, migrate: () => Promise<T>): Promise<T> {
+function oneAfterAnother<T>(sequelize: Sequelize, migrate: () => Promise<T>): Promise<T> {
 	const turn = (migrating.get(sequelize) ?? Promise.resolve()).then(migrate);
 	migrating.set(
 		sequelize,
@@ -222,7 +222,7 @@ export class SharedSequelizeAdapter extends BaseAdapter {
 		signal.throwIfAborted();
 		const migrations = migrator(this.db);
 		if (mode === "auto") {
-			const applied = await inTurn(this.db, async () => {
+			const applied = await oneAfterAnother(this.db, async () => {
 				signal.throwIfAborted();
 				return migrations.up();
 			});

@@ -27,9 +27,9 @@ interface Call {
 let connections = 0;
 
 /**
- * One connection to one etcd member through `etcd3`'s raw clients. It is opened fresh after every failure and never
+ * One connection to one endpoint of etcd through `etcd3`'s raw clients. It is opened fresh after every failure and never
  * repaired: what is left of a broken one (a stuck socket, gRPC's own reconnect back-off, an old token) dies with it.
- * Every unary call has a deadline, a member without leader refuses calls and ends streams, etcd3's retries and circuit
+ * Every unary call has a deadline, an endpoint without leader refuses calls and ends streams, etcd3's retries and circuit
  * breaker are off (see "Known pits" in the README).
  */
 export class EtcdConnection {
@@ -64,9 +64,9 @@ export class EtcdConnection {
 	}
 
 	/**
-	 * Connects, authenticates and asks for the member's state.
+	 * Connects, authenticates and asks for the endpoint's state.
 	 *
-	 * @throws Error when the member cannot be reached within the deadline, refuses the user or has no leader
+	 * @throws Error when the endpoint cannot be reached within the deadline, refuses the user or has no leader
 	 */
 	static async open(endpoint: string, options: ConnectionOptions): Promise<EtcdConnection> {
 		const connection = new EtcdConnection(endpoint, options);

@@ -22,8 +22,8 @@ export interface LinkListener {
 }
 
 /**
- * Keeps one lease, a set of own keys under it and a watch on a prefix alive, through one connection to one member at a
- * time. When anything on the connection fails, it is dropped and the next endpoint is tried, with back-off. The lease
+ * Keeps one lease, a set of own keys under it and a watch on a prefix alive, through one connection to one endpoint at
+ * a time. When anything on the connection fails, it is dropped and the next endpoint is tried, with back-off. The lease
  * and the watch resume where they were; nothing is read or written again that survived.
  */
 export class EtcdLink {
@@ -65,7 +65,7 @@ export class EtcdLink {
 		return this.#lease;
 	}
 
-	/** The member in use, undefined during an outage. */
+	/** The endpoint in use, undefined during an outage. */
 	get endpoint(): string | undefined {
 		return this.#connection?.endpoint;
 	}

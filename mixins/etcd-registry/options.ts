@@ -1,6 +1,6 @@
 /** Options of `EtcdDiscoverer`. Times are milliseconds unless said otherwise. */
 export interface EtcdDiscovererOptions {
-	/** URLs of the etcd members, `http://host:2379` or `https://host:2379`; one is used at a time, the next on failure. */
+	/** URLs of the etcd servers, `http://host:2379` or `https://host:2379`; one is used at a time, the next on failure. */
 	endpoints: string[];
 	/** First part of every key; the broker's namespace is appended as `<prefix>-<namespace>`. Default `moleculer`. */
 	prefix?: string;

@@ -4,7 +4,7 @@ import { createConnection, type RowDataPacket } from "mysql2/promise";
 import { QueryTypes, type Transaction } from "sequelize";
 import { acquire } from "../../mixins/db/connection.ts";
 import { statements } from "../../mixins/db/prepared.ts";
-import { SharedTransactions } from "../../mixins/db/together.ts";
+import { SharedTransactions } from "../../mixins/db/shared-transactions.ts";
 import { runInTransaction } from "../../mixins/db/transaction.ts";
 import { migrate, rollback } from "../../models/migrator.ts";
 import { noteStore } from "../../services/note/note.store.ts";
