@@ -169,7 +169,14 @@ const methods: ServiceMethods & ThisType<DbService> = {
  * is no mode
  * @throws MoleculerError `MIGRATIONS_PENDING` at start, in mode "check"
  */
-export function DbMixin({ model, models = [], url, ...options }: DbOptions): Partial<ServiceSchema> {
+export function DbMixin({
+	model,
+	models = [],
+	url,
+	migrateCommand = "npm run db:migrate",
+	connection = {},
+	...options
+}: DbOptions): Partial<ServiceSchema> {
 	const schema: Partial<ServiceSchema> & Merging = {
 		...base,
 		settings: defaultSettings,
@@ -201,8 +208,7 @@ export function DbMixin({ model, models = [], url, ...options }: DbOptions): Par
 				if (!chosen) throw new Errors.ServiceSchemaError(`Service '${merged.name}' has no database URL`, {});
 				return chosen;
 			};
-			const settled = { migrateCommand: "npm run db:migrate", connection: {}, ...options, model, models };
-			const adapter = new SharedSequelizeAdapter(chosenUrl, settled);
+			const adapter = new SharedSequelizeAdapter(chosenUrl, { ...options, model, models, migrateCommand, connection });
 			Object.assign(merged, { model, adapter });
 			keepOwnActions(merged.actions, this.originalSchema);
 			assertOneKey(merged, model);

@@ -106,12 +106,12 @@ await onEachDatabase("A service with the DB mixin", databases => {
 				}
 			});
 		}
-		const start = async (t: TestContext, migrate?: "auto" | "check" | "off") => {
+		const start = async (t: TestContext, migrate?: "auto" | "check" | "off", more: object = {}) => {
 			const log = new Log();
 			const calls: string[] = [];
 			const broker = brokerFor(t, log);
 			const url = await databases.create();
-			const mixin = DbMixin({ model: thingModel, url: () => url, migrator: migrator(calls), migrate });
+			const mixin = DbMixin({ model: thingModel, url: () => url, migrator: migrator(calls), migrate, ...more });
 			broker.createService({ ...schema, mixins: [mixin] });
 			const error = await broker.start().then(
 				() => undefined,
@@ -140,6 +140,15 @@ await onEachDatabase("A service with the DB mixin", databases => {
 				error?.message ?? "",
 				/service 'thing' lacks 2 migration\(s\): 2026-01-01-first, 2026-01-02-second\. Run `npm run db:migrate`/
 			);
+		});
+
+		it("names another command where it is told one, and its own where that is undefined", async t => {
+			const asked = async (migrateCommand: string | undefined) => {
+				const { error } = await start(t, "check", { migrateCommand, connection: undefined });
+				return /Run `(.*)`/.exec(error?.message ?? "")?.[1];
+			};
+			assert.equal(await asked("make tables"), "make tables");
+			assert.equal(await asked(undefined), "npm run db:migrate");
 		});
 
 		it("does not look at them in mode off", async t => {
