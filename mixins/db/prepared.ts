@@ -91,7 +91,7 @@ export function statements(db: Sequelize): Statements {
 	const isSqlite = db.getDialect() === "sqlite";
 	const run: Run = isSqlite ? runOnSqlite : runOnMysql;
 	const observer = observerOf(db);
-	/** Texts without values are few. */
+	/** SQL texts hold no values, so there are few different ones: the map needs no limit. */
 	const seen = new Map<string, Statement>();
 
 	function described(sql: string): Statement {

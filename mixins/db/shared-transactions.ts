@@ -43,7 +43,7 @@ export class SharedTransactions {
 	 */
 	run<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
 		// Not AsyncResource.bind(): what such a function refers to outlives V8's minor collections, most likely by the hidden class
-		// of the properties that it is given. See docs/performance.md, "What V8 kept".
+		// of the properties that it is given. Under load each collection then copied the requests of the last seconds.
 		const context = new AsyncResource("SharedTransaction");
 		const { promise, resolve, reject } = Promise.withResolvers<unknown>();
 		this.#waiting.push({

@@ -28,7 +28,10 @@ export function toInputs(values: Values): SQLInputValue[] {
 	return [named] as unknown as SQLInputValue[];
 }
 
-/** The rows of a statement that can be run again. Hardly ever has one a number that makes that necessary. */
+/**
+ * For statements that only read: a number beyond 2^53 makes node:sqlite throw, and then the statement is run again with
+ * BigInts. That is rare.
+ */
 export function readRows(statement: StatementSync, inputs: SQLInputValue[]): Row[] {
 	try {
 		return statement.all(...inputs).map(toRow);

@@ -26,8 +26,8 @@ const NO_TARGET = "-";
 const INBOX_TOKENS = 2;
 
 /**
- * Nobody sends a reply there but NATS, when nobody listens. It carries what a request says of itself, too: headers would
- * take as long to write and read as the packet.
+ * Makes the reply subject of a request or ping. The only reply that ever comes is NATS' own "no responders". The subject
+ * also carries the request's sender, time and time-out, since headers would take as long to write and read as the packet.
  *
  * @param request says who sends it, and whether to one process; undefined for a ping
  */
