@@ -1,5 +1,5 @@
 import { accessSync, constants, statSync } from "node:fs";
-import { isIP } from "node:net";
+import { createRequire } from "node:module";
 
 /** One variable of the environment. */
 export interface Variable<T> {
@@ -143,22 +143,32 @@ export const origins = (about: string): Variable<string[]> => ({
 	about
 });
 
-/** The names that `proxy-addr` knows for ranges of addresses that are not public. */
-const PROXY_NAMES: readonly string[] = ["loopback", "linklocal", "uniquelocal"];
-
 export const proxies = (about: string): Variable<string[]> => ({
 	parse: raw =>
 		splitList(raw).map(item => {
-			const [address = "", bits, ...rest] = item.split("/");
-			const version = isIP(address);
-			const validBits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
-			if (!PROXY_NAMES.includes(item) && !(version && validBits && rest.length === 0))
-				throw new Error(`must be a list of addresses, ranges such as 10.0.0.0/8, or ${PROXY_NAMES.join(", ")}`);
+			if (!isProxy(item))
+				throw new Error(
+					"must be a list of addresses, ranges such as 10.0.0.0/8 (but not /0), or loopback, linklocal, uniquelocal"
+				);
 			return item;
 		}),
 	fallback: [],
 	about
 });
+
+/** Whether `proxy-addr` takes it, which is what uses it. */
+function isProxy(item: string): boolean {
+	// To `proxy-addr` a number is an address; elsewhere it is how many proxies there are.
+	if (/^\d+(\/|$)/.test(item)) return false;
+	// Loaded where it is used: other processes start earlier.
+	const { compile } = createRequire(import.meta.url)("proxy-addr") as typeof import("proxy-addr");
+	try {
+		compile(item);
+		return true;
+	} catch {
+		return false;
+	}
+}
 
 /** The path of a file that this process can read. */
 export const file = (about: string): Variable<string> => ({
