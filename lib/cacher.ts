@@ -1,3 +1,5 @@
+import { createRequire } from "node:module";
+import type { RedisOptions } from "ioredis";
 import { LRUCache } from "lru-cache";
 import { type BrokerOptions, Cachers } from "moleculer";
 import { type Env, isEmbedded } from "./env.ts";
@@ -6,8 +8,6 @@ import { redisOptions } from "./server-options.ts";
 /** What a process keeps at most, in characters of JSON, and of one entry; of Redis, `maxmemory` decides. */
 const MOST = 32 * 1024 * 1024;
 const LARGEST = 256 * 1024;
-/** A Redis that hangs must not hold a request for longer than the database would. */
-const TIMEOUT_MS = 250;
 
 /** Whether Redis did not answer a command in time; nobody knows whether it was carried out. The text is ioredis's. */
 export function isTimeout(error: unknown): boolean {
@@ -44,19 +44,13 @@ export function cacherOf(env: Env): ChosenCacher | null {
 	if (chosen === "off") return null;
 	if (chosen === "memory") return new MemoryCacher();
 
-	const { url, ...options } = redisOptions(env);
-	const redis = new URL(url);
-	return new RedisCacher({
-		redis: {
-			...options,
-			host: redis.hostname,
-			port: Number(redis.port || 6379),
-			...(redis.username && { username: decodeURIComponent(redis.username) }),
-			...(redis.password && { password: decodeURIComponent(redis.password) }),
-			db: Number(redis.pathname.slice(1) || 0),
-			enableOfflineQueue: false,
-			maxRetriesPerRequest: 1,
-			commandTimeout: TIMEOUT_MS
-		}
-	});
+	return new RedisCacher({ redis: wholeOptions(redisOptions(env)) });
+}
+
+/** moleculer passes one argument to ioredis: URL and options as the one object that ioredis makes of them. */
+function wholeOptions({ url, ...options }: ReturnType<typeof redisOptions>): RedisOptions {
+	// Loaded where it is used: a process without Redis starts earlier.
+	const { Redis } = createRequire(import.meta.url)("ioredis") as typeof import("ioredis");
+	const unconnected = new Redis(url, { ...options, lazyConnect: true });
+	return { ...unconnected.options, lazyConnect: false };
 }

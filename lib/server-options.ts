@@ -44,8 +44,19 @@ function natsTls({ TLS_CA_FILE, TLS_CERT_FILE, TLS_KEY_FILE }: Env): TlsOptions 
 	};
 }
 
-/** How to reach Redis, for `new Redis(url, options)`: user and password stand in the URL, `rediss:` encrypts. */
+/** A Redis that hangs must not hold a request for longer. */
+export const REDIS_TIMEOUT_MS = 250;
+
+/**
+ * How to reach Redis, for `new Redis(url, options)`: user and password stand in the URL, `rediss:` encrypts. A command
+ * fails at once while Redis is away, since who asks can do without it.
+ */
 export function redisOptions(env: Env): RedisOptions & { url: string } {
-	const tls = env.REDIS_URL.startsWith("rediss:") && { tls: tlsCertificates(env) };
-	return { url: env.REDIS_URL, ...tls };
+	return {
+		url: env.REDIS_URL,
+		...(env.REDIS_URL.startsWith("rediss:") && { tls: tlsCertificates(env) }),
+		enableOfflineQueue: false,
+		maxRetriesPerRequest: 1,
+		commandTimeout: REDIS_TIMEOUT_MS
+	};
 }

@@ -2,10 +2,8 @@ import type { ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import type { Redis, RedisOptions } from "ioredis";
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from "rate-limiter-flexible";
+import { REDIS_TIMEOUT_MS } from "../../lib/server-options.ts";
 import { apiError } from "./api.contract.ts";
-
-/** A Redis that hangs must not hold a request for longer. */
-const REDIS_TIMEOUT_MS = 250;
 
 /** What limits do while Redis is away. */
 export type WithoutRedis = "memory" | "open" | "closed";
@@ -146,9 +144,6 @@ function connect({ url, ...options }: RedisOptions & { url: string }, storeUp: (
 	const { Redis } = createRequire(import.meta.url)("ioredis") as typeof import("ioredis");
 	const redis = new Redis(url, {
 		...options,
-		enableOfflineQueue: false,
-		maxRetriesPerRequest: 1,
-		commandTimeout: REDIS_TIMEOUT_MS,
 		connectTimeout: 2000,
 		retryStrategy: attempt => Math.min(attempt * 100, 1000)
 	});

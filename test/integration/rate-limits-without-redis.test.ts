@@ -3,6 +3,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import { describe, it, type TestContext } from "node:test";
 import { readEnv } from "../../lib/env.ts";
+import { redisOptions } from "../../lib/server-options.ts";
 import { startRedis } from "../../scripts/servers/redis.ts";
 import { admission } from "../../services/api/admission.ts";
 import { type LimitEvents, type Limits, rateLimits, type WithoutRedis } from "../../services/api/rate-limit.ts";
@@ -27,7 +28,8 @@ describe("A limit without its Redis", { skip }, () => {
 			degraded: (limit, rule) => void seen.push(`degraded ${limit} ${rule}`),
 			storeUp: up => void ups.push(up)
 		};
-		const limits = rateLimits({ redis: url === undefined ? undefined : { url }, withoutRedis, events });
+		const redis = url === undefined ? undefined : redisOptions(readEnv({ REDIS_URL: url }));
+		const limits = rateLimits({ redis, withoutRedis, events });
 		t.after(() => limits.close());
 		return { limits, seen, ups };
 	}

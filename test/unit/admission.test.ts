@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from "node:test";
 import { ServiceBroker } from "moleculer";
 import { readEnv } from "../../lib/env.ts";
 import { hasType } from "../../lib/errors.ts";
+import { redisOptions } from "../../lib/server-options.ts";
 import { admission } from "../../services/api/admission.ts";
 import { rateLimits } from "../../services/api/rate-limit.ts";
 
@@ -87,7 +88,8 @@ describe("Wrong passwords", () => {
 describe("A limit", () => {
 	it("forgets a key in this node too, which counts while Redis is away", async t => {
 		const events = { refused() {}, degraded() {}, storeUp() {} };
-		const limits = rateLimits({ redis: { url: "redis://127.0.0.1:1" }, withoutRedis: "memory", events });
+		const redis = redisOptions(readEnv({ REDIS_URL: "redis://127.0.0.1:1" }));
+		const limits = rateLimits({ redis, withoutRedis: "memory", events });
 		t.after(limits.close);
 		const limit = limits.limit({ name: "x", points: 2, seconds: 60 });
 		for (let i = 0; i < 4; i++) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { ServiceBroker } from "moleculer";
+import { type Cachers, ServiceBroker } from "moleculer";
 import { cacherOf } from "../../lib/cacher.ts";
 import { readEnv } from "../../lib/env.ts";
 import { quiet } from "../support/app.ts";
@@ -20,6 +20,24 @@ it("Lists in memory take a bounded part of it, however large a page is", async t
 	await cacher.set("large", page(300_000));
 	assert.equal(await kept(["large"]), 0);
 	assert.equal(await kept(keys.slice(-1)), 1, "a page that is too large drives no other out");
+});
+
+it("A Redis of lists is the one that the URL names, its options included", () => {
+	const cacher = cacherOf(readEnv({ CACHE: "redis", REDIS_URL: "redis://me:s%2Fx@[::1]:6380/2?family=6" }));
+	const { redis } = (cacher as Cachers.Redis).opts as { redis: Record<string, unknown> };
+	const { host, port, username, password, db, family, commandTimeout, lazyConnect } = redis;
+	assert.deepEqual(
+		{ host, port, username, password, db, family },
+		{
+			host: "::1",
+			port: 6380,
+			username: "me",
+			password: "s/x",
+			db: 2,
+			family: 6
+		}
+	);
+	assert.deepEqual({ commandTimeout, lazyConnect }, { commandTimeout: 250, lazyConnect: false });
 });
 
 it("CACHE=auto is memory where nobody else has the same data, and none where others may write", () => {
