@@ -6,7 +6,7 @@ import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
 import { failure } from "./envelope.ts";
 import { RouteLoad } from "./route-load.ts";
-import { allRoutes, matchedRoute, routes } from "./routes.ts";
+import { allRoutes, matchedRoute } from "./routes.ts";
 import { traceOf } from "./trace.ts";
 
 /** When a gateway refuses requests. */
@@ -34,9 +34,6 @@ const BUSY = "http.busy";
 /** The event loop has no time left, more wait than are kept, or the service behind the route has no room. */
 const REASONS = ["busy", "full", "service"] as const;
 type Reason = (typeof REASONS)[number];
-
-/** What an operator or a load balancer asks is answered however much there is to do. */
-const vital: ReadonlySet<string> = new Set(routes.filter(({ traced }) => traced === false).map(({ path }) => path));
 
 const { status, body, headers } = failure(apiError("OVERLOADED"));
 const answer = JSON.stringify(body);
@@ -86,7 +83,7 @@ export class Overload {
 		return (req, res) => {
 			const load = this.#loadOf(req);
 			const reason = this.#reason(load);
-			if (reason && !vital.has(req.url ?? "")) {
+			if (reason && matchedRoute(req)?.shed !== false) {
 				this.#refuse(req, res, reason);
 				return;
 			}

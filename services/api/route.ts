@@ -37,7 +37,9 @@ export interface RouteDefinition {
 	envelope?: "none" | "tokens";
 	/** false: requests leave no trace, since machines ask all day. */
 	traced?: false;
-	/** Whether it tells if the gateway serves: what asks for that is always answered, and counts towards no limit. */
+	/** false: answered however much there is to do, since an operator or a load balancer asks whether the gateway serves. */
+	shed?: false;
+	/** Whether load balancers ask it all day: requests count towards no limit. */
 	probe?: true;
 	/** Whether requests count towards the stricter limit that guards passwords. */
 	guarded?: true;

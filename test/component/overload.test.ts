@@ -47,7 +47,8 @@ describe("A gateway with more requests than it may keep", () => {
 			await app.client.send("POST", "/v1/note", { token, json: { title: "a", content: "b" } }),
 			"unavailable"
 		);
-		for (const path of ["/healthz", "/readyz", "/ping"])
+		assertFailure(await app.client.send("POST", "/healthz"), "unavailable");
+		for (const path of ["/healthz", "/healthz/", "/readyz", "/ping"])
 			assert.equal((await app.client.send("GET", path)).status, 200, path);
 		const traceID = newId();
 		const headers = { traceparent: `00-${traceID}-b7ad6b7169203331-01` };
@@ -57,7 +58,7 @@ describe("A gateway with more requests than it may keep", () => {
 			log.texts("debug").filter(text => text.startsWith("Request shed") && text.includes(traceID)).length,
 			1
 		);
-		assert.equal(app.broker.metrics.getMetric("http.shed.total")?.get({ reason: "full" })?.value, 4);
+		assert.equal(app.broker.metrics.getMetric("http.shed.total")?.get({ reason: "full" })?.value, 5);
 
 		release();
 		for (const answer of await Promise.all(kept)) assertSuccess(answer);

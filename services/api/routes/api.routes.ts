@@ -14,7 +14,8 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		auth: false,
 		result: api.pingResult,
 		envelope: "none",
-		traced: false
+		traced: false,
+		shed: false
 	},
 	{
 		method: "GET",
@@ -25,6 +26,7 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		result: api.liveResult,
 		envelope: "none",
 		traced: false,
+		shed: false,
 		probe: true
 	},
 	{
@@ -38,6 +40,7 @@ export const ownRoutes = (services: readonly string[]): readonly RouteDefinition
 		unavailable: api.readyResult(services, ["failed", "draining"]),
 		envelope: "none",
 		traced: false,
+		shed: false,
 		probe: true
 	},
 	{
