@@ -186,13 +186,11 @@ function successBody({ result, envelope: kind }: RouteDefinition): Schema {
 }
 
 /** Any route may refuse how a request is written, a field that it does not know, and a body, which the others lack. */
-function errorsOf({ auth, role, params, method, action, probe }: RouteDefinition): (keyof typeof errorAnswers)[] {
-	const codes = new Set<keyof typeof errorAnswers>([400, 408, 413, 415, 422, 431, 500, 503, 504]);
+function errorsOf({ auth, role, probe, errors = [] }: RouteDefinition): (keyof typeof errorAnswers)[] {
+	const codes = new Set<keyof typeof errorAnswers>([400, 408, 413, 415, 422, 431, 500, 503, 504, ...errors]);
 	if (!probe) codes.add(429);
-	if (auth || action === "user.login" || action === "user.refresh") codes.add(401);
-	if (role || action === "audit.list") codes.add(403);
-	if (action === "user.register" || action === "note.update" || (role && method === "POST")) codes.add(409);
-	if (params && ["note_id", "letter_id", "gid"].some(name => name in params)) codes.add(404);
+	if (auth) codes.add(401);
+	if (role) codes.add(403);
 	return [...codes].sort();
 }
 

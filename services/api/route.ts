@@ -23,6 +23,8 @@ export interface RouteDefinition {
 	result?: Schema;
 	/** The body of a 503 of the action's own making, where it is not the envelope. */
 	unavailable?: Schema;
+	/** Refusals of its own, beside those of every route, of `auth` (401) and of `role` (403). */
+	errors?: readonly (401 | 403 | 404 | 409)[];
 	/** Status of success, 200 by default. */
 	status?: 201;
 	/** Where a created thing is found. */

@@ -10,6 +10,7 @@ export const auditRoutes: readonly RouteDefinition[] = [
 		summary: "What the user has done and was refused, newest first; for an admin everybody's",
 		auth: true,
 		params: audit.listAudit,
-		result: audit.auditPageResult
+		result: audit.auditPageResult,
+		errors: [403]
 	}
 ];

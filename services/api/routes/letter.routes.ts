@@ -21,7 +21,8 @@ export const letterRoutes: readonly RouteDefinition[] = [
 		auth: true,
 		role: "admin",
 		params: letter.letterById,
-		result: letter.wholeLetterResult
+		result: letter.wholeLetterResult,
+		errors: [404]
 	},
 	{
 		method: "POST",
@@ -41,7 +42,8 @@ export const letterRoutes: readonly RouteDefinition[] = [
 		auth: true,
 		role: "admin",
 		params: letter.letterById,
-		result: letter.replayedResult
+		result: letter.replayedResult,
+		errors: [404, 409]
 	},
 	{
 		method: "DELETE",
@@ -50,6 +52,7 @@ export const letterRoutes: readonly RouteDefinition[] = [
 		summary: "Remove a dead letter for good",
 		auth: true,
 		role: "admin",
-		params: letter.letterById
+		params: letter.letterById,
+		errors: [404]
 	}
 ];

@@ -31,7 +31,8 @@ export const noteRoutes: readonly RouteDefinition[] = [
 		summary: "One note",
 		auth: true,
 		params: note.noteById,
-		result: note.noteResult
+		result: note.noteResult,
+		errors: [404]
 	},
 	{
 		method: "PUT",
@@ -41,7 +42,8 @@ export const noteRoutes: readonly RouteDefinition[] = [
 		auth: true,
 		params: note.updateNote,
 		anyOf: ["title", "content"],
-		result: note.noteResult
+		result: note.noteResult,
+		errors: [404, 409]
 	},
 	{
 		method: "DELETE",
@@ -49,6 +51,7 @@ export const noteRoutes: readonly RouteDefinition[] = [
 		action: "note.remove",
 		summary: "Delete a note",
 		auth: true,
-		params: note.noteById
+		params: note.noteById,
+		errors: [404]
 	}
 ];

@@ -21,7 +21,8 @@ function sagaRoutesOf(owner: Owner, at: { outcome: string; admin: string }): Rou
 			summary: "What became of a request that was answered with 202; its id is all that is needed, nobody can guess it",
 			auth: false,
 			params: sagaParams.get,
-			result: sagaResults.outcome
+			result: sagaResults.outcome,
+			errors: [404]
 		},
 		{
 			method: "GET",
@@ -41,7 +42,8 @@ function sagaRoutesOf(owner: Owner, at: { outcome: string; admin: string }): Rou
 			auth: true,
 			role: "admin",
 			params: sagaParams.get,
-			result: sagaResults.get
+			result: sagaResults.get,
+			errors: [404]
 		},
 		{
 			method: "POST",
@@ -50,7 +52,8 @@ function sagaRoutesOf(owner: Owner, at: { outcome: string; admin: string }): Rou
 			summary: "Try a saga's waiting steps at once",
 			auth: true,
 			role: "admin",
-			params: sagaParams.retry
+			params: sagaParams.retry,
+			errors: [404, 409]
 		},
 		{
 			method: "POST",
@@ -59,7 +62,8 @@ function sagaRoutesOf(owner: Owner, at: { outcome: string; admin: string }): Rou
 			summary: "Take a saga's step for done",
 			auth: true,
 			role: "admin",
-			params: sagaParams.skip
+			params: sagaParams.skip,
+			errors: [404, 409]
 		},
 		{
 			method: "POST",
@@ -68,7 +72,8 @@ function sagaRoutesOf(owner: Owner, at: { outcome: string; admin: string }): Rou
 			summary: "Roll a saga back; one that is being rolled back ends as it is",
 			auth: true,
 			role: "admin",
-			params: sagaParams.fail
+			params: sagaParams.fail,
+			errors: [404, 409]
 		}
 	];
 }

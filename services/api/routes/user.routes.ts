@@ -12,6 +12,7 @@ export const userRoutes: readonly RouteDefinition[] = [
 		params: user.registerUser,
 		newPassword: "password",
 		result: user.registeredResult,
+		errors: [409],
 		status: 201,
 		location: () => "/v1/user/me",
 		pending: { status: 202, result: user.pendingResult, location: data => `/v1/saga/${data.gid}` },
@@ -28,6 +29,7 @@ export const userRoutes: readonly RouteDefinition[] = [
 		auth: false,
 		params: user.credentials,
 		result: user.tokensResult,
+		errors: [401],
 		form: true,
 		envelope: "tokens",
 		guarded: true,
@@ -41,6 +43,7 @@ export const userRoutes: readonly RouteDefinition[] = [
 		auth: false,
 		params: user.refreshSession,
 		result: user.tokensResult,
+		errors: [401],
 		envelope: "tokens",
 		guarded: true
 	},
@@ -51,7 +54,8 @@ export const userRoutes: readonly RouteDefinition[] = [
 		action: "user.me",
 		summary: "The user that the token belongs to",
 		auth: true,
-		result: user.userResult
+		result: user.userResult,
+		errors: [404]
 	},
 	{
 		method: "PUT",
