@@ -24,7 +24,7 @@ export const word = (about: string): Variable<string> => ({
 });
 
 /** The name of a node: a part of NATS subjects, in which a blank breaks the connection of whoever sends to it. */
-export const nodeName = (about: string): Variable<string> => ({
+export const nodeNameRule = (about: string): Variable<string> => ({
 	parse: raw => {
 		if (!/^[^\s\p{Cc}*>]{1,128}$/u.test(raw))
 			throw new Error("must be at most 128 characters, no blank, * or > among them");
@@ -193,25 +193,25 @@ function splitList(raw: string): string[] {
 }
 
 /** A key and its name: the first of a list is used, all are known, so that keys can be rotated. */
-export interface SigningKey {
-	kid: string;
+export interface NamedKey {
+	name: string;
 	secret: string;
 }
 
 /** 256 bits, the minimum that RFC 7518 section 3.2 asks for HS256. */
 export const MIN_SECRET_BYTES = 32;
 
-export const signingKeys = (about: string): Variable<SigningKey[]> => ({
+export const namedKeys = (about: string): Variable<NamedKey[]> => ({
 	parse: raw => {
 		const keys = raw.split(",").map(entry => {
-			const [kid = "", ...rest] = entry.trim().split(":");
+			const [name = "", ...rest] = entry.trim().split(":");
 			const secret = rest.join(":");
-			if (!kid || !secret) throw new Error("must be a list of kid:secret, separated by commas");
+			if (!name || !secret) throw new Error("must be a list of name:secret, separated by commas");
 			if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
-				throw new Error(`needs secrets of at least ${MIN_SECRET_BYTES} bytes (key "${kid}" is shorter)`);
-			return { kid, secret };
+				throw new Error(`needs secrets of at least ${MIN_SECRET_BYTES} bytes (key "${name}" is shorter)`);
+			return { name, secret };
 		});
-		if (new Set(keys.map(({ kid }) => kid)).size < keys.length) throw new Error("must not name a key twice");
+		if (new Set(keys.map(({ name }) => name)).size < keys.length) throw new Error("must not name a key twice");
 		return keys;
 	},
 	fallback: [],

@@ -8,12 +8,12 @@ import {
 	file,
 	hostAndPort,
 	integer,
-	nodeName,
+	namedKeys,
+	nodeNameRule,
 	notNegative,
 	oneOf,
 	origins,
 	proxies,
-	signingKeys,
 	string,
 	url,
 	urls,
@@ -30,7 +30,7 @@ export const variables = {
 	PORT: integer(8080, 0, 65535, "Port of the HTTP API; 0 takes a free one"),
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
 	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
-	NODE_NAME: nodeName("Name of this node in the mesh; default: host name, service folder and process id"),
+	NODE_NAME: nodeNameRule("Name of this node in the mesh; default: host name, service folder and process id"),
 	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: word("Separates meshes that share one NATS and one etcd: begins their keys, subjects and streams"),
 	SERVICEDIR: string(
@@ -54,7 +54,7 @@ export const variables = {
 	),
 	TLS_CERT_FILE: file("Certificate (PEM) that this node shows to those servers"),
 	TLS_KEY_FILE: file("Key (PEM) of TLS_CERT_FILE"),
-	MESH_KEYS: signingKeys(
+	MESH_KEYS: namedKeys(
 		"Keys `name:secret`, separated by commas, that seal packets between nodes and messages in streams; the first seals, all open. Empty: not sealed"
 	),
 	ETCD_ENDPOINTS: endpoints("etcd endpoints, separated by commas; empty: nodes find each other over NATS"),
@@ -70,8 +70,8 @@ export const variables = {
 		"auto",
 		"Where lists of notes are remembered: `auto` is memory in the embedded shape, else off; `memory` is right only where one process serves notes; `redis` may give a list of up to 30 s ago where Redis could not be told of a write"
 	),
-	JWT_KEYS: signingKeys(
-		"Signing keys `kid:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
+	JWT_KEYS: namedKeys(
+		"Signing keys `name:secret`, separated by commas; the first signs, all verify. Required by api and user in production and on MySQL"
 	),
 	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
 	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),

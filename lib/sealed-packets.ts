@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Middleware, ServiceBroker } from "moleculer";
-import type { SigningKey } from "./env-rules.ts";
+import type { NamedKey } from "./env-rules.ts";
 
 const SEAL_BYTES = 32;
 
@@ -16,7 +16,7 @@ export interface PacketSeals {
  * Seals with an HMAC-SHA256 over the mesh's name, the packet's type and its content.
  * @param keys the first seals, all open: to rotate, add the new key behind the old, swap them, drop the old one
  */
-export function packetSeals(keys: readonly SigningKey[], namespace: string): PacketSeals {
+export function packetSeals(keys: readonly NamedKey[], namespace: string): PacketSeals {
 	const [current] = keys;
 	if (!current) throw new Error("No key to seal packets with");
 
@@ -44,7 +44,7 @@ type Receive = (type: string, packet: Buffer) => unknown;
  * event, nor answer for a service: so whom a call is for (`ctx.meta.user`) is as trustworthy as the nodes are. It hides
  * nothing, which TLS does, and a recorded packet can be sent once more: docs/adr/0005-seal-packets-not-identities.md.
  */
-export function sealedPackets(keys: readonly SigningKey[]): Middleware {
+export function sealedPackets(keys: readonly NamedKey[]): Middleware {
 	let seals = packetSeals(keys, "");
 	let logger: ServiceBroker["logger"] | undefined;
 

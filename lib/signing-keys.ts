@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Env, isEmbedded } from "./env.ts";
-import { MIN_SECRET_BYTES, type SigningKey } from "./env-rules.ts";
+import { MIN_SECRET_BYTES, type NamedKey } from "./env-rules.ts";
 
 /**
  * The keys that sign access tokens: those of the environment or, in the embedded shape, one that is generated at the
@@ -10,7 +10,7 @@ import { MIN_SECRET_BYTES, type SigningKey } from "./env-rules.ts";
  * keys, so this is not `readEnv`'s to ask for.
  * @throws where keys are missing in production, or where several processes must agree on them
  */
-export function signingKeys(env: Env): SigningKey[] {
+export function signingKeys(env: Env): NamedKey[] {
 	if (env.JWT_KEYS.length > 0) return env.JWT_KEYS;
 	if (env.NODE_ENV === "production" || !isEmbedded(env))
 		throw new Error("JWT_KEYS must be set in production and on MySQL");
@@ -21,7 +21,7 @@ export function signingKeys(env: Env): SigningKey[] {
 	const secret = readFileSync(file, "utf8").trim();
 	if (Buffer.byteLength(secret) < MIN_SECRET_BYTES)
 		throw new Error(`${resolve(file)} is not a whole key. Remove it: everybody has to log in again`);
-	return [{ kid: "embedded", secret }];
+	return [{ name: "embedded", secret }];
 }
 
 /** Writes a key that is there as a whole or not at all. Of two processes that start together, one is first, for both. */

@@ -1,6 +1,6 @@
 import { errors, jwtVerify, SignJWT } from "jose";
 import { LRUCache } from "lru-cache";
-import type { SigningKey } from "./env-rules.ts";
+import type { NamedKey } from "./env-rules.ts";
 import type { Identity } from "./identity.ts";
 
 const ALGORITHM = "HS256";
@@ -25,13 +25,13 @@ export interface AccessTokens {
 }
 
 /**
- * Signs and verifies access tokens (JWT, HS256). The first key signs and its `kid` stands in the header; all keys verify,
+ * Signs and verifies access tokens (JWT, HS256). The first key signs and its name stands in the header (`kid`); all keys verify,
  * so that a key can be rotated: every node knows the new one before any signs with it. See docs/operations.md, "Rotate the
  * signing keys".
  * @param maxAge seconds after which a token has ended, also one that was signed to live longer; default: as long as it says
  */
-export function accessTokens(keys: readonly SigningKey[], maxAge = Number.POSITIVE_INFINITY): AccessTokens {
-	const secrets = new Map(keys.map(key => [key.kid, new TextEncoder().encode(key.secret)]));
+export function accessTokens(keys: readonly NamedKey[], maxAge = Number.POSITIVE_INFINITY): AccessTokens {
+	const secrets = new Map(keys.map(key => [key.name, new TextEncoder().encode(key.secret)]));
 	const [current] = keys;
 	if (!current) throw new Error("No signing key");
 	const verified = new LRUCache<string, { identity: Identity; expiresAt: number }>({ max: REMEMBERED });
@@ -40,13 +40,13 @@ export function accessTokens(keys: readonly SigningKey[], maxAge = Number.POSITI
 		async sign(identity, seconds) {
 			const now = Math.floor(Date.now() / 1000);
 			const token = await new SignJWT({ sid: identity.session_id, role: identity.role })
-				.setProtectedHeader({ alg: ALGORITHM, kid: current.kid, typ: TYPE })
+				.setProtectedHeader({ alg: ALGORITHM, kid: current.name, typ: TYPE })
 				.setSubject(String(identity.id))
 				.setIssuer(ISSUER)
 				.setAudience(AUDIENCE)
 				.setIssuedAt(now)
 				.setExpirationTime(now + seconds)
-				.sign(secrets.get(current.kid) as Uint8Array);
+				.sign(secrets.get(current.name) as Uint8Array);
 			return { token, expiresAt: (now + seconds) * 1000 };
 		},
 

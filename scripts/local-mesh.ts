@@ -69,7 +69,7 @@ export async function startLocalMesh({ dataDir, ports = {}, env = {}, onLine }: 
 		ETCD_ENDPOINTS: etcd.url,
 		REDIS_URL: redis.url,
 		DATABASE_URL: `${mariadb.url}/notemesh_{service}`,
-		JWT_KEYS: `${key?.kid}:${key?.secret}`,
+		JWT_KEYS: `${key?.name}:${key?.secret}`,
 		PORT: String(ports.http ?? 0),
 		...env
 	};

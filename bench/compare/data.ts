@@ -23,7 +23,7 @@ export interface Tokens {
 
 /** Signs a token for each user and writes them to files. */
 export async function writeTokens(folder: string): Promise<Tokens> {
-	const tokens = accessTokens([{ kid: "bench", secret: JWT_SECRET }]);
+	const tokens = accessTokens([{ name: "bench", secret: JWT_SECRET }]);
 	const signed = await Promise.all(
 		Array.from({ length: USERS }, (_, i) =>
 			tokens.sign({ id: i + 1, role: "user", session_id: `bench-${i}` }, TOKEN_SECONDS)

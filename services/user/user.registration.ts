@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { SigningKey } from "../../lib/env-rules.ts";
+import type { NamedKey } from "../../lib/env-rules.ts";
 import { defineSaga } from "../../mixins/saga/definition.ts";
 import type { RunOutcome } from "../../mixins/saga/sagas.ts";
 import {
@@ -53,7 +53,7 @@ export type RegistrationIds = (username: string, key: string) => string;
  * ask what became of the registration, so it must not follow from what a stranger knows or guesses. And a key is one
  * client's own: two that happen to use the same one for different names do not meet.
  */
-export function registrationIds([current]: readonly SigningKey[]): RegistrationIds {
+export function registrationIds([current]: readonly NamedKey[]): RegistrationIds {
 	if (!current) throw new Error("There is no key to derive ids of registrations with");
 	return (username, key) => {
 		const named = JSON.stringify(["user.registration", usernameKey(username), key]);

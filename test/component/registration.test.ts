@@ -101,7 +101,7 @@ describe("Registration", () => {
 			createHash("sha256")
 				.update(JSON.stringify(["user.registration", "first", "1"]))
 				.digest("base64url"),
-			registrationIds([{ kid: "guessed", secret: "a-secret-that-only-looks-like-ours" }])("first", "1").slice(9)
+			registrationIds([{ name: "guessed", secret: "a-secret-that-only-looks-like-ours" }])("first", "1").slice(9)
 		];
 		for (const guess of guesses) {
 			const { status } = await app.client.send("GET", `/v1/saga/register-${guess}`);

@@ -43,7 +43,7 @@ describe("An answer between two nodes whose packets are sealed", { skip }, () =>
 					transporter: new NatsTransporter(nats.url),
 					requestTimeout: 600_000,
 					...options,
-					middlewares: [sealedPackets([{ kid: "one", secret: "s".repeat(32) }])]
+					middlewares: [sealedPackets([{ name: "one", secret: "s".repeat(32) }])]
 				})
 			);
 		const owner = node("owner");

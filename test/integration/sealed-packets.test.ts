@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type BrokerOptions, ServiceBroker } from "moleculer";
 import { connect } from "nats";
-import type { SigningKey } from "../../lib/env-rules.ts";
+import type { NamedKey } from "../../lib/env-rules.ts";
 import { identityOf, type Meta } from "../../lib/identity.ts";
 import { sealedPackets } from "../../lib/sealed-packets.ts";
 import { startNats } from "../../scripts/servers/nats.ts";
@@ -10,8 +10,8 @@ import { quiet } from "../support/app.ts";
 import { Log, quietBroker } from "../support/log.ts";
 import { requireServers } from "../support/servers.ts";
 
-const OLD: SigningKey = { kid: "old", secret: "o".repeat(32) };
-const NEW: SigningKey = { kid: "new", secret: "n".repeat(32) };
+const OLD: NamedKey = { name: "old", secret: "o".repeat(32) };
+const NEW: NamedKey = { name: "new", secret: "n".repeat(32) };
 const { skip } = await requireServers("nats");
 
 /** What a test ends when it is over. */
@@ -33,7 +33,7 @@ function vault(opened: number[]) {
 	};
 }
 
-async function startNode(t: Ends, options: BrokerOptions, keys: SigningKey[], opened?: number[]) {
+async function startNode(t: Ends, options: BrokerOptions, keys: NamedKey[], opened?: number[]) {
 	const middlewares = keys.length > 0 ? [sealedPackets(keys)] : [];
 	const broker = new ServiceBroker(quiet({ ...options, middlewares, requestTimeout: 1000 }));
 	if (opened) broker.createService(vault(opened));
@@ -131,7 +131,7 @@ describe("A stranger who can publish on NATS, but has no key", { skip }, () => {
 		});
 
 	/** Opens the vault by force, then in the proper way, and tells for whom it was opened. */
-	async function attack(keys: SigningKey[]): Promise<number[]> {
+	async function attack(keys: NamedKey[]): Promise<number[]> {
 		const nats = await startNats();
 		const ends: (() => Promise<void>)[] = [];
 		const after = (end: () => Promise<void>) => void ends.unshift(end);

@@ -25,8 +25,8 @@ describe("The environment", () => {
 	it("reads several signing keys, the first one first, with colons in secrets", () => {
 		const { JWT_KEYS } = readEnv({ JWT_KEYS: `new:${SECRET}:x, old:${SECRET}` });
 		assert.deepEqual(JWT_KEYS, [
-			{ kid: "new", secret: `${SECRET}:x` },
-			{ kid: "old", secret: SECRET }
+			{ name: "new", secret: `${SECRET}:x` },
+			{ name: "old", secret: SECRET }
 		]);
 	});
 
@@ -52,7 +52,7 @@ describe("The environment", () => {
 		["TLS_CA_FILE", "/", /TLS_CA_FILE must be the path of a file/],
 		["NATS_URL", "127.0.0.1:4222", /NATS_URL must be a URL/],
 		["JWT_KEYS", `a:${SECRET},b:${SECRET}, a:${SECRET}x`, /JWT_KEYS must not name a key twice/],
-		["JWT_KEYS", "no-colon", /JWT_KEYS must be a list of kid:secret/],
+		["JWT_KEYS", "no-colon", /JWT_KEYS must be a list of name:secret/],
 		["JWT_KEYS", "a:short", /JWT_KEYS needs secrets of at least 32 bytes \(key "a" is shorter\)/],
 		["TLS_CA_FILE", "/no/such/file.pem", /TLS_CA_FILE must be the path of a file that can be read/],
 		["TLS_CERT_FILE", import.meta.filename, /TLS_CERT_FILE and TLS_KEY_FILE must be set together/],

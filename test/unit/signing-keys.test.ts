@@ -8,7 +8,7 @@ import { signingKeys } from "../../lib/signing-keys.ts";
 
 const DATA_DIR = mkdtempSync(join(tmpdir(), "notemesh-keys-"));
 after(() => rmSync(DATA_DIR, { recursive: true }));
-const KEY = { kid: "a", secret: "0123456789abcdef0123456789abcdef" };
+const KEY = { name: "a", secret: "0123456789abcdef0123456789abcdef" };
 
 describe("The signing keys", () => {
 	it("are those of the environment, where there are any", () => {

@@ -3,8 +3,8 @@ import { describe, it, mock } from "node:test";
 import { SignJWT } from "jose";
 import { accessTokens } from "../../lib/tokens.ts";
 
-const OLD = { kid: "old", secret: "o".repeat(32) };
-const NEW = { kid: "new", secret: "n".repeat(32) };
+const OLD = { name: "old", secret: "o".repeat(32) };
+const NEW = { name: "new", secret: "n".repeat(32) };
 const identity = { id: 7, role: "user", session_id: "s" } as const;
 const tokens = accessTokens([NEW, OLD]);
 

@@ -197,7 +197,7 @@ describe("The audit log of a mesh with MESH_KEYS", await requireServers("nats"),
 			env: { NATS_URL: url, MESH_KEYS, SERVICEDIR: "services/audit", DATA_DIR: temporaryFolder("sealed") }
 		});
 		await node.waitForLine(/started successfully/);
-		const middlewares = [sealedPackets([{ kid: "mesh", secret: NEW }])];
+		const middlewares = [sealedPackets([{ name: "mesh", secret: NEW }])];
 		const broker = new ServiceBroker({ transporter: new NatsTransporter(url), middlewares, logger: false });
 		await broker.start();
 		t.after(() => broker.stop());
