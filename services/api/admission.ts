@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServiceBroker } from "moleculer";
 import type { Env } from "../../lib/env.ts";
+import { fold } from "../../lib/fold.ts";
 import { count, gauge, register } from "../../lib/observability/instruments.ts";
 import { redisOptions } from "../../lib/server-options.ts";
-import { usernameKey } from "../user/user.contract.ts";
 import { clientAddress } from "./client-address.ts";
 import { type Count, type Limit, type LimitEvents, rateLimits, refuseBeyond } from "./rate-limit.ts";
 import type { RouteDefinition } from "./route.ts";
@@ -111,7 +111,7 @@ function tell({ points, remaining, seconds }: Count, res: ServerResponse): void 
  */
 function attemptKey(whose: string, address: string): string {
 	return createHash("sha256")
-		.update(`${usernameKey(whose)}\n${address}`)
+		.update(`${fold(whose)}\n${address}`)
 		.digest("base64url");
 }
 

@@ -1,3 +1,4 @@
+import { fold } from "../../lib/fold.ts";
 import { cursors } from "../../lib/paging.ts";
 import type { Note, UpdateNote } from "./note.contract.ts";
 
@@ -19,14 +20,6 @@ export interface Author {
 }
 
 export const DEFAULT_LIMIT = 10;
-
-/**
- * The form in which texts are compared by search: case does not count, neither does how an accent is composed. Letter by
- * letter, so that a part of a text is found in it: lower case alone gives a sigma at the end of a key its final form.
- */
-export function fold(text: string): string {
-	return text.toLowerCase().replaceAll("ς", "σ").normalize("NFC");
-}
 
 /** What is written for a note's texts: each text and its folded copy, and nothing for a text that is not given. */
 export function writtenTexts({ title, content }: Pick<UpdateNote, "title" | "content">) {

@@ -1,6 +1,7 @@
 import type { Transaction } from "sequelize";
+import { fold } from "../../lib/fold.ts";
 import type { Statements } from "../../mixins/db.mixin.ts";
-import { fold, type StoredNote, writtenTexts } from "./note.domain.ts";
+import { type StoredNote, writtenTexts } from "./note.domain.ts";
 
 export type NoteStore = ReturnType<typeof noteStore>;
 

@@ -8,11 +8,7 @@ const newPassword = text({ minChars: 6, maxChars: 128, control: "accept" });
 const password = text({ minChars: 1, maxChars: 128, control: "accept" });
 const refreshToken = text({ minChars: 1, maxChars: 128 });
 
-export const credentials = {
-	$$strict: true,
-	username: text({ minChars: 1, maxChars: 128, trim: true }),
-	password
-} as const;
+export const credentials = { $$strict: true, username, password } as const;
 export const registerUser = { $$strict: true, username, password: newPassword } as const;
 /** What the registration's saga stores, and what its branches are called with. */
 export const registrationOfUser = {
@@ -73,14 +69,6 @@ export type RevokedSince = Infer<typeof revokedSince>;
 export type User = Infer<typeof userResult>;
 /** A fresh pair of tokens; `expire` is the access token's end (RFC 3339). */
 export type Tokens = Infer<typeof tokensResult>;
-
-/**
- * The form of a name that must be unique: two names that differ in case or composition only are one. Composed last, as
- * there are letters that exist composed in lower case only; and a sigma is a sigma at the end of a word too.
- */
-export function usernameKey(username: string): string {
-	return username.toLowerCase().replaceAll("ς", "σ").normalize("NFC");
-}
 
 export const userError = errorTable({
 	USERNAME_TAKEN: [409, "User already exists"],

@@ -1,14 +1,9 @@
 import { createHmac } from "node:crypto";
 import type { NamedKey } from "../../lib/env-rules.ts";
+import { fold } from "../../lib/fold.ts";
 import { defineSaga } from "../../mixins/saga/definition.ts";
 import type { RunOutcome } from "../../mixins/saga/sagas.ts";
-import {
-	type PendingRegistration,
-	type Registered,
-	type Registration,
-	userError,
-	usernameKey
-} from "./user.contract.ts";
+import { type PendingRegistration, type Registered, type Registration, userError } from "./user.contract.ts";
 
 /** What every new user gets. */
 const WELCOME_POINTS = 10;
@@ -56,7 +51,7 @@ export type RegistrationIds = (username: string, key: string) => string;
 export function registrationIds([current]: readonly NamedKey[]): RegistrationIds {
 	if (!current) throw new Error("There is no key to derive ids of registrations with");
 	return (username, key) => {
-		const named = JSON.stringify(["user.registration", usernameKey(username), key]);
+		const named = JSON.stringify(["user.registration", fold(username), key]);
 		return `register-${createHmac("sha256", current.secret).update(named).digest("base64url")}`;
 	};
 }

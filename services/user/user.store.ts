@@ -1,7 +1,8 @@
 import { type Model, type ModelStatic, type Transaction, UniqueConstraintError } from "sequelize";
+import { fold } from "../../lib/fold.ts";
 import type { Role } from "../../lib/identity.ts";
 import type { UserCreation, UserRow } from "../../models/user.model.ts";
-import { type Registered, type Registration, userError, usernameKey } from "./user.contract.ts";
+import { type Registered, type Registration, userError } from "./user.contract.ts";
 import type { StoredUser } from "./user.domain.ts";
 
 /** A user and the hash of the password that is good now. */
@@ -24,7 +25,7 @@ export function userStore(users: UserTable) {
 	return {
 		/** Stores a PENDING user. @throws USERNAME_TAKEN where the unique index says so: looking first would leave a gap */
 		async reserve({ username, password_hash }: Registration, transaction: Transaction): Promise<Registered> {
-			const row = { username, username_key: usernameKey(username), password_hash, status: "PENDING" as const };
+			const row = { username, username_key: fold(username), password_hash, status: "PENDING" as const };
 			try {
 				const user = await users.create(row, { transaction });
 				return { user_id: user.get("id") };
@@ -36,7 +37,7 @@ export function userStore(users: UserTable) {
 
 		/** Removes a PENDING user, whose name is free then. */
 		async release({ username }: Registration, transaction: Transaction): Promise<void> {
-			const where = { username_key: usernameKey(username), status: "PENDING" };
+			const where = { username_key: fold(username), status: "PENDING" };
 			await users.unscoped().destroy({ where, transaction });
 		},
 
@@ -48,7 +49,7 @@ export function userStore(users: UserTable) {
 		passwordOfName(username: string): Promise<UserSecret | null> {
 			return users.findOne({
 				attributes: ["id", "password_hash"],
-				where: { username_key: usernameKey(username) },
+				where: { username_key: fold(username) },
 				raw: true
 			});
 		},
@@ -85,7 +86,7 @@ export function userStore(users: UserTable) {
 		},
 
 		findByName(username: string): Promise<StoredUser | null> {
-			return users.findOne({ attributes: PUBLIC, where: { username_key: usernameKey(username) }, raw: true });
+			return users.findOne({ attributes: PUBLIC, where: { username_key: fold(username) }, raw: true });
 		},
 
 		findMany(ids: readonly number[]): Promise<StoredUser[]> {

@@ -1,25 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { fold, present, writtenTexts } from "../../services/note/note.domain.ts";
-
-describe("fold()", () => {
-	it("makes texts equal that differ in case or composition only", () => {
-		assert.equal(fold("ÄÖÜ É"), fold("äöü e\u0301"));
-	});
-	for (const [part, text] of [
-		["ΟΔΟΣ", "ΟΔΟΣΑΡΑ"],
-		["οδος", "ΟΔΟΣΑΡΑ"],
-		["σ", "οδος"],
-		["J\u030c", "ǰ"]
-	] as const)
-		it(`finds ${part} in ${text}`, () => {
-			assert.ok(fold(text).includes(fold(part)));
-		});
-	it("keeps accents and pattern characters", () => {
-		assert.equal(fold("É%_\\"), "é%_\\");
-		assert.notEqual(fold("e"), fold("é"));
-	});
-});
+import { present, writtenTexts } from "../../services/note/note.domain.ts";
 
 describe("A change of a note", () => {
 	it("writes the folded copy with each text and leaves out what is not given", () => {

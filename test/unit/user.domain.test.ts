@@ -1,21 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { usernameKey } from "../../services/user/user.contract.ts";
 import { refreshToken, sessionIdOf, tokenHash } from "../../services/user/user.domain.ts";
 
 const SESSION = "AAAAAAAAAAAAAAAAAAAAAA";
-
-describe("usernameKey()", () => {
-	it("makes names equal that differ in case or composition only", () => {
-		assert.equal(usernameKey("JOSÉ"), usernameKey("jose\u0301"));
-		assert.equal(usernameKey("J\u030c"), usernameKey("ǰ"));
-		assert.equal(usernameKey("ΟΔΟΣ"), usernameKey("οδοσ"));
-		assert.notEqual(usernameKey("jose"), usernameKey("josé"));
-	});
-	it("fits its column for the longest name, whatever case does to it", () => {
-		for (const letter of ["İ", "ΐ", "ﬃ", "😀"]) assert.ok([...usernameKey(letter.repeat(128))].length <= 512, letter);
-	});
-});
 
 describe("A refresh token", () => {
 	const token = refreshToken(SESSION, Buffer.alloc(32, 1));
