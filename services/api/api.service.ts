@@ -10,7 +10,7 @@ import { docsAsset } from "./docs.ts";
 import { drainable, untilDraining } from "./drain.ts";
 import { type GatewayVars, gatewaySettings } from "./gateway.ts";
 import { measureUnread, registerHttpMetrics } from "./http-metrics.ts";
-import { HTTP_LIMITS, httpServer } from "./http-server.ts";
+import { httpServer } from "./http-server.ts";
 import { openapi } from "./openapi.ts";
 import { Overload } from "./overload.ts";
 import { readiness } from "./readiness.ts";
@@ -65,7 +65,10 @@ const ApiService: ServiceSchema<Record<string, unknown>, ApiMethods, ApiVars> = 
 			const { CORS_ORIGINS, OVERLOAD_REQUESTS: whileBusy, OVERLOAD_REQUESTS_MAX: always } = env();
 			this.overload = new Overload(this.broker, { whileBusy, always });
 			const handler = untilDraining(this.broker, this.overload.guard(this.httpHandler));
-			this.server = httpServer(handler, CORS_ORIGINS, HTTP_LIMITS, unread => measureUnread(this, unread));
+			this.server = httpServer(handler, {
+				corsOrigins: CORS_ORIGINS,
+				onUnread: unread => measureUnread(this, unread)
+			});
 			this.isHTTPS = false;
 			// moleculer-web ends the process for a port in use only; for other reasons it would live on without one.
 			this.server.once("error", error => {

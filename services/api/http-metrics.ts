@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Service, ServiceBroker } from "moleculer";
 import { count, observe, register } from "../../lib/observability/instruments.ts";
+import type { Unread } from "./client-error.ts";
 import { UNREAD_STATUSES } from "./client-error.ts";
-import type { Unread } from "./http-server.ts";
 import { matchedRoute } from "./routes.ts";
 import { UNMATCHED } from "./trace.ts";
 

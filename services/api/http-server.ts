@@ -1,13 +1,10 @@
 import { createServer, IncomingMessage, type RequestListener, type Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import cors from "cors";
 import helmet from "helmet";
 import { newId } from "../../lib/observability/trace-context.ts";
 import { answerJson } from "./answer.ts";
 import { apiError } from "./api.contract.ts";
-import { answerClientError } from "./client-error.ts";
-import { connectionsOf } from "./connections.ts";
+import { answerClientErrors, type Unread } from "./client-error.ts";
 import { failure } from "./envelope.ts";
 import { traceOf } from "./trace.ts";
 
@@ -82,28 +79,22 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?]+\/?/i;
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
-/** What was refused since it could not be read as a request. */
-export interface Unread {
-	/** `X-Request-ID` of the answer. */
-	id: string;
-	status: number;
+interface HttpServerOptions {
+	/** Browser origins that may read answers; none: a preflight is answered like any unknown method. */
+	corsOrigins?: readonly string[];
+	limits?: HttpLimits;
+	/** Is told of what the handler does not get to see. */
+	onUnread?: (unread: Unread) => void;
 }
 
-/**
- * Makes the HTTP server in front of the gateway: limits on connections, security headers on every answer, and CORS.
- * @param corsOrigins browser origins that may read answers; none: a preflight is answered like any unknown method
- * @param onUnread is told of what `handler` does not get to see
- */
+/** Makes the HTTP server in front of the gateway: limits on connections, security headers on every answer, and CORS. */
 export function httpServer(
 	handler: Handler,
-	corsOrigins: readonly string[],
-	limits: HttpLimits = HTTP_LIMITS,
-	onUnread: (unread: Unread) => void = () => {}
+	{ corsOrigins = [], limits = HTTP_LIMITS, onUnread = () => {} }: HttpServerOptions = {}
 ): Server {
 	const { maxRequestsPerSocket, maxConnections, stallTimeout, farewellTimeout, ...options } = limits;
 	const allowOrigin = crossOrigin(corsOrigins);
 	const headers = securityHeaders();
-	const refused = new WeakSet<Duplex>();
 	const listener: RequestListener = (req, res) => {
 		res.setHeaders(headers);
 		if (!req.url?.startsWith("/")) req.url = req.url?.replace(ABSOLUTE_FORM, "/");
@@ -116,37 +107,8 @@ export function httpServer(
 	// Node's own refusals of a missing Host and of an unknown Expect have no body; ours have one, and ignore Expect.
 	const server = createServer({ ...options, insecureHTTPParser: false, requireHostHeader: false }, listener);
 	server.on("checkExpectation", listener);
-	const connections = connectionsOf(server);
-	server.on("clientError", (error, socket) => {
-		if (refused.has(socket)) return;
-		refused.add(socket);
-		silence(socket);
-		const answers = connections.get(socket as Socket) ?? [];
-		const refuse = () => {
-			// A client would take a refusal in the midst of an answer for the answer's rest.
-			if (answers.some(res => res.headersSent && !res.writableEnded)) return void socket.destroy();
-			// A request that has begun has its id, under which its handler counts and logs it.
-			const begun = answers.findLast(({ req }) => !req.complete)?.getHeader("X-Request-ID");
-			const id = String(begun ?? newId());
-			const status = answerClientError(error, socket, id);
-			if (status && !begun) onUnread({ id, status });
-			// Closed at once, with something unread, a connection is reset, and what was sent is lost.
-			setTimeout(() => socket.destroy(), farewellTimeout).unref();
-		};
-		// The answers to requests that are carried out come first.
-		const carriedOut = answers.findLast(({ req }) => req.complete);
-		if (carriedOut) carriedOut.once("close", refuse);
-		else refuse();
-	});
+	answerClientErrors(server, farewellTimeout, onUnread);
 	return Object.assign(server, { maxRequestsPerSocket, maxConnections, timeout: stallTimeout });
-}
-
-/**
- * Nothing more is read from a connection: it would take memory, or be carried out although it was refused. Node reads on for
- * whoever wants the rest of a body.
- */
-function silence(socket: Duplex): void {
-	socket.on("resume", () => socket.pause()).pause();
 }
 
 function crossOrigin(

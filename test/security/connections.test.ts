@@ -158,7 +158,9 @@ describe("Clients that take their time", () => {
 	};
 
 	async function startServer(t: TestContext, limits: Partial<HttpLimits> = {}): Promise<string> {
-		const server = httpServer((req, res) => req.resume().on("end", () => res.end("done")), [], { ...SHORT, ...limits });
+		const server = httpServer((req, res) => req.resume().on("end", () => res.end("done")), {
+			limits: { ...SHORT, ...limits }
+		});
 		await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve));
 		t.after(() => {
 			server.closeAllConnections();
@@ -249,7 +251,7 @@ describe("Clients that take their time", () => {
 			{ headersTimeout, requestTimeout, maxHeaderSize },
 			{ headersTimeout: 10_000, requestTimeout: 30_000, maxHeaderSize: 16_384 }
 		);
-		const server = httpServer(() => {}, []);
+		const server = httpServer(() => {});
 		assert.deepEqual(
 			[
 				server.headersTimeout,

@@ -14,7 +14,9 @@ const GARBAGE = "garbage\r\n\r\n";
 
 /** A server whose answers are the test's own, and a connection to it. */
 async function serve(t: TestContext, listener: RequestListener, limits: Partial<HttpLimits> = {}) {
-	const server = httpServer(listener, [], { ...HTTP_LIMITS, connectionsCheckingInterval: 50, ...limits });
+	const server = httpServer(listener, {
+		limits: { ...HTTP_LIMITS, connectionsCheckingInterval: 50, ...limits }
+	});
 	await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve));
 	const { port } = server.address() as AddressInfo;
 	const connection = new RawConnection(`http://127.0.0.1:${port}`);
