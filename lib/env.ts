@@ -21,6 +21,9 @@ import {
 	word
 } from "./env-rules.ts";
 
+/** From what ends a process to what only a developer wants to know. */
+export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace"] as const;
+
 export const variables = {
 	NODE_ENV: oneOf(
 		["development", "test", "production"],
@@ -29,7 +32,7 @@ export const variables = {
 	),
 	PORT: integer(8080, 0, 65535, "Port of the HTTP API; 0 takes a free one"),
 	HOST: string("0.0.0.0", "Address that the HTTP API listens on"),
-	LOG_LEVEL: oneOf(["fatal", "error", "warn", "info", "debug", "trace"], "info", "Least level that is logged"),
+	LOG_LEVEL: oneOf(LOG_LEVELS, "info", "Least level that is logged"),
 	NODE_NAME: nodeNameRule("Name of this node in the mesh; default: host name, service folder and process id"),
 	NODE_ZONE: string("", "Zone of this node; calls prefer nodes of their own zone"),
 	MESH_NAME: word("Separates meshes that share one NATS and one etcd: begins their keys, subjects and streams"),

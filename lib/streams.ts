@@ -8,16 +8,19 @@ import { natsOptions } from "./server-options.ts";
 
 const DAY_SECONDS = 86_400;
 
+/** The stream and subject of audit records. */
+export const AUDIT = { stream: "AUDIT", subject: "audit.recorded" } as const;
+
 export const streams = [
 	/** What was done and what was refused; nobody can delete from it. */
-	{ name: "AUDIT", subjects: ["audit.>"], maxAge: 400 * DAY_SECONDS, appendOnly: true },
+	{ name: AUDIT.stream, subjects: ["audit.>"], maxAge: 400 * DAY_SECONDS, appendOnly: true },
 	/** Messages that a consumer has given up. */
 	{ name: "DEAD", subjects: ["dead.>"], maxAge: 90 * DAY_SECONDS }
 ] as const;
 
 export const consumers = [
 	// An entry is never given up quickly: about an hour of attempts.
-	{ name: "audit-log", stream: "AUDIT", subject: "audit.recorded", orderBy: "source", together: 50, maxAttempts: 24 }
+	{ name: "audit-log", ...AUDIT, orderBy: "source", together: 50, maxAttempts: 24 }
 ] as const;
 
 /** What every service passes to its channels: where the streams are, and which there are. */
@@ -29,9 +32,6 @@ export const platform = {
 	streams,
 	consumers
 };
-
-/** The stream and subject of audit records. */
-export const AUDIT = { stream: "AUDIT", subject: "audit.recorded" } as const;
 
 /** The payloads of durable messages by subject; each contract adds its own by declaration merging. */
 // biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging in the contracts

@@ -1,5 +1,7 @@
-import type { Context, LogLevels, Middleware, ServiceBroker } from "moleculer";
+import type { Context, LogLevels, Middleware } from "moleculer";
 import { broadcast } from "../call.ts";
+import { LOG_LEVELS } from "../env.ts";
+import { inOneLine } from "../repl.ts";
 import type { RequestLogger } from "./logger.ts";
 
 interface LevelChange {
@@ -14,7 +16,7 @@ declare module "../call.ts" {
 	}
 }
 
-const LEVELS: readonly string[] = ["fatal", "error", "warn", "info", "debug", "trace"];
+const isLevel = (text: string): text is LogLevels => LOG_LEVELS.some(level => level === text);
 
 /** Lets a running node change what it logs when the event `log.levelChanged` says so. */
 export function logLevelMiddleware(logger: RequestLogger): Middleware {
@@ -25,7 +27,7 @@ export function logLevelMiddleware(logger: RequestLogger): Middleware {
 				name: "$log",
 				events: {
 					"log.levelChanged"({ params: { level, module } }: Context<LevelChange>) {
-						if (!LEVELS.includes(level)) return;
+						if (!isLevel(level)) return;
 						logger.setLevel(level, module);
 						this.logger.warn(`The log level of ${module ?? "everything"} is ${level} now.`);
 					}
@@ -35,7 +37,6 @@ export function logLevelMiddleware(logger: RequestLogger): Middleware {
 	};
 }
 
-/** What moleculer-repl passes for the command line (its own types say `string[]`). */
 interface LogArguments {
 	what: string;
 	level: string;
@@ -46,13 +47,12 @@ interface LogArguments {
 export const logCommand = {
 	command: "log <what> <level> [service]",
 	description: "Change the log level of all nodes: log level <level> [service]",
-	async action(broker: ServiceBroker, args: unknown): Promise<void> {
-		const { what, level, service } = args as LogArguments;
-		if (what !== "level" || !LEVELS.includes(level)) {
-			console.log(`Usage: log level <${LEVELS.join("|")}> [service]`);
+	action: inOneLine(async (broker, { what, level, service }: LogArguments) => {
+		if (what !== "level" || !isLevel(level)) {
+			console.log(`Usage: log level <${LOG_LEVELS.join("|")}> [service]`);
 			return;
 		}
-		await broadcast(broker, "log.levelChanged", { level: level as LogLevels, module: service });
+		await broadcast(broker, "log.levelChanged", { level, module: service });
 		console.log(`The log level of ${service ?? "everything"} is ${level} now, on all nodes.`);
-	}
+	})
 };

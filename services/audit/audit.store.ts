@@ -2,7 +2,6 @@ import {
 	type Model,
 	type ModelStatic,
 	Op,
-	QueryTypes,
 	type Sequelize,
 	type Transaction,
 	UniqueConstraintError,
@@ -202,13 +201,13 @@ export function auditStore(db: Sequelize, entries: AuditEntryTable, heads: Audit
 
 		/** The least sequence number that is missing before a greater one, null where none is. */
 		async firstMissing(source: string): Promise<number | null> {
-			const [row] = await db.query<{ missing: number | null }>(
+			const [row] = await select<{ missing: number | null }>(
 				`SELECT MIN(previous.sequence) + 1 AS missing FROM
-					(SELECT 0 AS sequence UNION ALL SELECT sequence FROM audit_entries WHERE source = :source) AS previous
-				WHERE previous.sequence < (SELECT MAX(sequence) FROM audit_entries WHERE source = :source)
+					(SELECT 0 AS sequence UNION ALL SELECT sequence FROM audit_entries WHERE source = ?) AS previous
+				WHERE previous.sequence < (SELECT MAX(sequence) FROM audit_entries WHERE source = ?)
 					AND NOT EXISTS (SELECT 1 FROM audit_entries AS next
-						WHERE next.source = :source AND next.sequence = previous.sequence + 1)`,
-				{ replacements: { source }, type: QueryTypes.SELECT }
+						WHERE next.source = ? AND next.sequence = previous.sequence + 1)`,
+				[source, source, source]
 			);
 			return row?.missing ? Number(row.missing) : null;
 		}
