@@ -101,12 +101,12 @@ export const url = (protocols: readonly string[], fallback: string, about: strin
 });
 
 /** Several URLs, separated by commas, kept as the text that they are. */
-export const urls = (protocols: readonly string[], fallback: string, about: string): Variable<string> => ({
+export const urls = (protocols: readonly string[], about: string): Variable<string> => ({
 	parse: raw => {
 		for (const item of raw.split(",")) checkUrl(item.trim(), protocols);
 		return raw;
 	},
-	fallback,
+	fallback: "",
 	about
 });
 

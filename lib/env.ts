@@ -48,7 +48,6 @@ export const variables = {
 	),
 	NATS_URL: urls(
 		["nats", "tls"],
-		"",
 		"NATS server, with `user:password@` or `token@` before the host where it asks; `tls:` encrypts; empty: one process"
 	),
 	NATS_CREDS_FILE: file("Credentials file of a NATS user (JWT and seed), instead of a name in NATS_URL"),
@@ -79,19 +78,19 @@ export const variables = {
 	ACCESS_TOKEN_SECONDS: integer(900, 10, 86_400, "Life of an access token in seconds"),
 	REFRESH_TOKEN_SECONDS: integer(2_592_000, 60, 31_536_000, "Life of an unused refresh token in seconds"),
 	PASSWORD_MIN_LENGTH: integer(6, 6, 128, "Least length of a new password; 12 is recommended for production"),
-	RATE_LIMIT_PER_MINUTE: integer(0, 0, 1_000_000, "Requests a minute and client address; 0: unlimited"),
+	RATE_LIMIT_PER_MINUTE: integer(0, 0, 1_000_000, "Requests per minute per client address; 0: unlimited"),
 	LOGIN_LIMIT_PER_MINUTE: integer(
 		0,
 		0,
 		1_000_000,
-		"Register, login, refresh and password change requests a minute and client address; 0: unlimited"
+		"Register, login, refresh and password change requests per minute per client address; 0: unlimited"
 	),
-	USER_LIMIT_PER_MINUTE: integer(0, 0, 1_000_000, "Requests a minute and signed-in user; 0: unlimited"),
+	USER_LIMIT_PER_MINUTE: integer(0, 0, 1_000_000, "Requests per minute per signed-in user; 0: unlimited"),
 	LOGIN_ATTEMPTS: integer(
 		10,
 		0,
 		1000,
-		"Wrong passwords a minute for one name from one address (4 times as many an hour, 10 times a day); 0: unlimited"
+		"Wrong passwords per minute for one name from one address (4 times as many an hour, 10 times a day); 0: unlimited"
 	),
 	RATE_LIMIT_WITHOUT_REDIS: oneOf(
 		["memory", "open", "closed"],
@@ -108,13 +107,13 @@ export const variables = {
 		128,
 		1,
 		1_000_000,
-		"Requests under way from which on an api node refuses more (503) while its event loop is busy"
+		"With this many requests in progress and a busy event loop, an api node refuses new ones (503)"
 	),
 	OVERLOAD_REQUESTS_MAX: integer(
 		2048,
 		1,
 		1_000_000,
-		"Requests under way from which on an api node refuses more (503) in any case"
+		"With this many requests in progress, an api node refuses new ones (503) in any case"
 	),
 	IDEMPOTENCY_HOURS: integer(
 		24,

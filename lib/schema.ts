@@ -136,7 +136,7 @@ type InferRule<Rule> = Rule extends { readonly nullable: true }
 	? InferPlain<Omit<Rule, "nullable">> | null
 	: InferPlain<Rule>;
 
-type InferPlain<Rule> = Rule extends { readonly type: "string" | "email" }
+type InferPlain<Rule> = Rule extends { readonly type: "string" }
 	? string
 	: Rule extends { readonly type: "number" }
 		? number

@@ -5,7 +5,7 @@ import type { NamedKey } from "./env-rules.ts";
 const SEAL_BYTES = 32;
 
 /** Seals packets, and opens those with a valid seal. */
-export interface PacketSeals {
+interface PacketSeals {
 	/** The packet with its seal before it. */
 	seal(type: string, content: Buffer): Buffer;
 	/** The packet without its seal, undefined where that is not valid. */

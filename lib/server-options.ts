@@ -4,7 +4,7 @@ import { type ConnectionOptions, credsAuthenticator, type TlsOptions } from "nat
 import type { Env } from "./env.ts";
 
 /** Certificates as Node's TLS takes them. */
-export interface TlsCertificates {
+interface TlsCertificates {
 	ca?: Buffer;
 	cert?: Buffer;
 	key?: Buffer;

@@ -12,7 +12,7 @@ const TYPE = "at+jwt";
 const REMEMBERED = 10_000;
 
 /** A signed access token and its end in milliseconds since the epoch. */
-export interface SignedToken {
+interface SignedToken {
 	token: string;
 	expiresAt: number;
 }

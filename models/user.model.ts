@@ -9,8 +9,7 @@ export interface UserRow {
 	/** The name in the form that decides whether two names are the same; unique. */
 	username_key: string;
 	password_hash: string;
-	/** "user" or "admin". */
-	role: string;
+	role: "user" | "admin";
 	/** Address of a picture, or "". */
 	avatar: string;
 	/** PENDING until the registration is complete. Sequelize leaves such rows out of every query that is not `unscoped`. */

@@ -6,7 +6,7 @@ import { ExportHealth } from "./export-health.ts";
 import { count } from "./instruments.ts";
 import { JaegerHttpSender } from "./jaeger-http-sender.ts";
 
-export interface JaegerExporterOptions {
+interface JaegerExporterOptions {
 	/** Collector for Thrift over HTTP. Without it spans go to an agent over UDP. */
 	endpoint?: string;
 	host?: string;

@@ -5,7 +5,7 @@ import pretty from "pino-pretty";
 import { currentContext } from "./current-context.ts";
 import { redacted } from "./redact.ts";
 
-export interface LoggerOptions {
+interface LoggerOptions {
 	level: LogLevels;
 	/** One JSON object a line, for machines; else coloured text for people. */
 	json: boolean;

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { type MetricRegistry, MetricReporters } from "moleculer";
 import { Targets } from "./targets.ts";
 
-export interface MetricsServerOptions {
+interface MetricsServerOptions {
 	host: string;
 	port: number;
 	/** Called before each scrape: the time to read what has no event. */

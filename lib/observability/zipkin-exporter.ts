@@ -4,7 +4,7 @@ import { ExportHealth } from "./export-health.ts";
 import { count } from "./instruments.ts";
 import { postSpans } from "./post-spans.ts";
 
-export interface ZipkinExporterOptions {
+interface ZipkinExporterOptions {
 	/** The server, e.g. `http://zipkin:9411`. */
 	baseURL: string;
 	defaultTags: Record<string, string>;

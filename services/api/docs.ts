@@ -43,7 +43,7 @@ const PAGE_SCRIPT = `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs", de
 `;
 
 /** One file of the page. */
-export interface DocsAsset {
+interface DocsAsset {
 	content: Buffer;
 	type: string;
 	headers: Record<string, string>;

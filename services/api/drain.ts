@@ -7,7 +7,7 @@ import { connectionsOf } from "./connections.ts";
 const FINISH_MS = 10_000;
 
 /** How long a server takes its time to close, in milliseconds. */
-export interface DrainTimes {
+interface DrainTimes {
 	/** For those who send requests to notice that it drains. */
 	notice: number;
 	/** For requests under way; what takes longer is cut off. Default 10 000. */

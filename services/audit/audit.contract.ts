@@ -37,7 +37,7 @@ export const refusedRequests = {
 	refusals: { type: "array", max: 100, items: { type: "object" } }
 } as const;
 
-export const auditEntryResult = {
+const auditEntryResult = {
 	entry_id: id,
 	time: { type: "string" },
 	source: { type: "string" },

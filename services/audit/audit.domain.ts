@@ -73,7 +73,7 @@ function canonical(fact: ChainedFact): string {
 }
 
 /** The hash of an entry: over the hash before it, its place and the fact. */
-export function chainHash(previous: string, position: number, fact: ChainedFact): string {
+function chainHash(previous: string, position: number, fact: ChainedFact): string {
 	return createHash("sha256")
 		.update(`${previous}\n${position}\n${canonical(fact)}`)
 		.digest("hex");

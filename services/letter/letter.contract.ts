@@ -14,7 +14,7 @@ export const letterById = { $$strict: true, letter_id: id } as const;
 export const replayLetters = { $$strict: true, consumer } as const;
 
 /** A letter without the message itself, which may hold anything. */
-export const letterResult = {
+const letterResult = {
 	letter_id: id,
 	buried_at: { type: "string" },
 	first_seen: { type: "string" },

@@ -26,7 +26,7 @@ const MOST = 10_000;
 export const FALLBACKS = "policy.fallbacks.total";
 
 /** The authors of notes, by id; without those whom the user service does not know. */
-export type Authors = ReadonlyMap<number, Author>;
+type Authors = ReadonlyMap<number, Author>;
 export type AuthorsOf = (ctx: Context, userIds: readonly number[]) => Promise<Authors>;
 
 /**

@@ -22,7 +22,7 @@ export const queryHistory = {
 } as const;
 
 export const balanceResult = { balance: { type: "number", integer: true } } as const;
-export const entryResult = {
+const entryResult = {
 	entry_id: id,
 	kind: { type: "enum", values: ["grant", "revoke", "spend"] },
 	points: { type: "number", integer: true },
