@@ -1,14 +1,15 @@
 # One image for every node and for the migrations; SERVICEDIR chooses what a container runs.
-# The tag is of the docker-library list of August 2026. Keep both lines equal.
-FROM node:24.19.0-bookworm-slim AS packages
+# The tag is of the docker-library list of August 2026.
+FROM node:24.19.0-bookworm-slim AS base
 WORKDIR /app
+
+FROM base AS packages
 COPY package.json package-lock.json .npmrc ./
 # No install script: every native part comes prebuilt inside its package.
 RUN npm ci --omit=dev --ignore-scripts
 
-FROM node:24.19.0-bookworm-slim
+FROM base
 ENV NODE_ENV=production
-WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json moleculer.config.ts moleculer.policies.ts ./
 COPY lib ./lib
