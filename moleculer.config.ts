@@ -44,7 +44,7 @@ export function brokerOptions(env: Env): BrokerOptions {
 		...traces,
 		...measurements,
 		middlewares: [
-			...(env.MESH_KEYS.length > 0 ? [sealedPackets(env.MESH_KEYS)] : []),
+			sealedPackets(env.MESH_KEYS),
 			orderlyStop(),
 			policies,
 			contextMiddleware,
@@ -85,7 +85,7 @@ function etcdRegistry(env: Env): BrokerOptions["registry"] {
 	};
 }
 
-/** A page of notes may be as large: docs/operations.md. */
+/** The largest answer: 100 notes of 64 KiB, which JSON may double; docs/operations.md. */
 const LARGEST_PACKET = 16 * 1024 * 1024;
 
 function warnOfSmallPackets(broker: ServiceBroker, max_payload = LARGEST_PACKET): void {

@@ -10,7 +10,7 @@ export const REQUEST_DEADLINE = 10_000;
  *   only counts where it is the shorter one, and nothing is begun that nobody waits for any more.
  * - Only what is idempotent is called again, or what carries an Idempotency-Key ("keyed"). Writes without a key never are.
  * - Passwords cost 20 to 50 ms of a core each: few at once, so that they do not take it from everybody else.
- * - A service's bulkhead is as wide as makes its pool of 10 connections busy. What waits there must still be in time.
+ * - A service's bulkhead is wide enough to keep its pool of 10 connections busy; whatever queues must still meet its deadline.
  */
 const read = { deadline: 5_000, attempt: 2_000, retry: "always", bulkhead: { atOnce: 32, waiting: 256 } } as const;
 const write = { deadline: 5_000, bulkhead: { atOnce: 32, waiting: 256 } } as const;

@@ -41,10 +41,12 @@ type Receive = (type: string, packet: Buffer) => unknown;
 /**
  * A middleware that seals every packet between nodes (see {@link packetSeals}), and drops packets without a valid seal
  * before anything reads them. Whoever can reach the transporter but has no key can neither call an action, nor emit an
- * event, nor answer for a service: so whom a call is for (`ctx.meta.user`) is as trustworthy as the nodes are. It hides
- * nothing, which TLS does, and a recorded packet can be sent once more: docs/adr/0005-seal-packets-not-identities.md.
+ * event, nor answer for a service: so on whose behalf a call is made (`ctx.meta.user`) is as trustworthy as the nodes
+ * are. It hides nothing, which TLS does, and a recorded packet can be sent once more: docs/adr/0005-seal-packets-not-identities.md.
+ * @param keys those of {@link packetSeals}; none: packets are not sealed
  */
 export function sealedPackets(keys: readonly NamedKey[]): Middleware {
+	if (keys.length === 0) return { name: "SealedPackets" };
 	let seals = packetSeals(keys, "");
 	let logger: ServiceBroker["logger"] | undefined;
 

@@ -18,7 +18,7 @@ export interface NodeOptions {
 	wrapper?: string[];
 }
 
-/** Starts a Node process of our own version. It is killed at the latest when the test file ends, however it ends. */
+/** Starts a Node process of our own version. It is killed at the latest when this process ends, however it ends. */
 export function spawnNode(options: NodeOptions): NodeProcess {
 	return new NodeProcess(options);
 }

@@ -15,7 +15,7 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 const dataDir = mkdtempSync(join(tmpdir(), "notemesh-trace-"));
 const collector = await new JaegerCollector().start();
 const port = await freePort();
-console.log("Starting NATS, etcd, MariaDB, Redis, and every service in a process of its own ...");
+console.log("Starting NATS, etcd, MariaDB, Redis, and a node each for note, user, points and api ...");
 const mesh = await startLocalMesh({ dataDir, ports: { http: port }, env: { JAEGER_ENDPOINT: collector.endpoint } });
 try {
 	const [writer] = await Promise.all(Object.entries(NODES).map(([name, service]) => mesh.startNode(service, name)));

@@ -34,7 +34,7 @@ function vault(opened: number[]) {
 }
 
 async function startNode(t: Ends, options: BrokerOptions, keys: NamedKey[], opened?: number[]) {
-	const middlewares = keys.length > 0 ? [sealedPackets(keys)] : [];
+	const middlewares = [sealedPackets(keys)];
 	const broker = new ServiceBroker(quiet({ ...options, middlewares, requestTimeout: 1000 }));
 	if (opened) broker.createService(vault(opened));
 	await broker.start();
