@@ -37,7 +37,7 @@ export interface RouteDefinition {
 	form?: true;
 	/** "none": the result is the body as it is. "tokens": the result's tokens also stand at the top level. */
 	envelope?: "none" | "tokens";
-	/** false: requests leave no trace, since machines ask all day. */
+	/** false: requests are not traced and logged at "debug" only, since machines ask all day. */
 	traced?: false;
 	/** false: answered however much there is to do, since an operator or a load balancer asks whether the gateway serves. */
 	shed?: false;
