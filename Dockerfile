@@ -22,4 +22,4 @@ EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --start-interval=2s CMD ["node", "scripts/health.ts"]
 # In exec form node is process 1 and gets SIGTERM itself: the node leaves the mesh before it ends.
 ENTRYPOINT ["node"]
-CMD ["--v8-pool-size=0", "--min-semi-space-size=32", "--import", "./scripts/v8.ts", "node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts", "--mask", "**/*.service.ts"]
+CMD ["--v8-pool-size=0", "--import", "./scripts/v8.ts", "node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts", "--mask", "**/*.service.ts"]

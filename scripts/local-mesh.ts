@@ -12,12 +12,11 @@ import type { LocalServer } from "./servers/server.ts";
 
 /**
  * Arguments of Node for a node of the mesh: moleculer's runner, told where our configuration and services are, and V8
- * that it may use as many helper threads as the machine has other cores (four, by default, take two cores for themselves
- * while they collect garbage), and from the start as much memory for young objects as it would take under load
- * (docs/performance.md, "Latency at half load").
+ * that it may use as many helper threads as the machine has other cores: four, by default, take two cores for themselves
+ * while they collect garbage (docs/performance.md, "Latency at half load").
  */
 export const RUNNER = [
-	...["--v8-pool-size=0", "--min-semi-space-size=32", "--import", "./scripts/v8.ts"],
+	...["--v8-pool-size=0", "--import", "./scripts/v8.ts"],
 	...["node_modules/moleculer/bin/moleculer-runner.mjs", "--config", "moleculer.config.ts"],
 	...["--mask", "**/*.service.ts"]
 ];
