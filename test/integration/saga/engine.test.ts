@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { ServiceBroker } from "moleculer";
 import { barrier, purgeBarriers } from "../../../mixins/saga/barrier.ts";
+import { clockOf } from "../../../mixins/saga/database.ts";
 import type { Step } from "../../../mixins/saga/definition.ts";
 import { sagaFailure } from "../../../mixins/saga/errors.ts";
 import { quiet } from "../../support/app.ts";
@@ -54,7 +55,7 @@ await onEachDatabase("A saga's engine", databases => {
 				barrier({ meta: { saga: { gid: "g1", step, op: "action", age: 0 } }, broker }, transaction, async () => {})
 			);
 		await run("old");
-		await database.db.query("UPDATE saga_barrier SET created_at = created_at - 100000");
+		await database.db.query(`UPDATE saga_barrier SET created_at = ${clockOf(database.db).after("-100000")}`);
 		await run("young");
 		assert.equal(await purgeBarriers(database.db, 60_000, 100), 1);
 		assert.deepEqual(
