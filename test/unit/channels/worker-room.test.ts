@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { Delivery } from "../../../mixins/channels/transport.ts";
+import { until } from "../../support/until.ts";
 import { deliveryOf, workerOf } from "../../support/worker.ts";
 
 describe("A worker with as many messages of a key as may wait", { timeout: 20_000 }, () => {
@@ -44,6 +45,29 @@ describe("A worker with as many messages of a key as may wait", { timeout: 20_00
 			handled,
 			Array.from({ length: 10 * WAIT }, (_, i) => i + 1)
 		);
+	});
+
+	it("counts the attempts of a message from one on, also where it has sent another one with its number away", async t => {
+		const release = Promise.withResolvers<void>();
+		const done: number[] = [];
+		const sentAway: number[] = [];
+		const { worker } = workerOf(
+			async ({ headers }) => {
+				await release.promise;
+				if (headers.source === "new") throw new Error("broken");
+			},
+			{ concurrency: 2, maxAttempts: 1 }
+		);
+		t.after(() => worker.stop(1_000));
+		const told = (source: string, seq: number) =>
+			of(source, seq, { ack: async () => void done.push(seq), retry: async () => void sentAway.push(seq) });
+		for (let seq = 1; sentAway.length === 0; seq++) await worker.accept(told("old", seq));
+		const [number = 0] = sentAway;
+		release.resolve();
+		await until("the others are done", () => done.length === number - 1);
+		await worker.accept(told("new", number));
+		await until("it is given up at its first attempt", () => done.includes(number));
+		assert.deepEqual(sentAway, [number]);
 	});
 
 	it("sends away what comes for a key that does not move, after a wait and then at once, and goes on with others", async t => {

@@ -3,9 +3,20 @@ import { it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { ServiceBroker } from "moleculer";
 import { DataTypes, type Sequelize } from "sequelize";
-import { DbMixin } from "../../../mixins/db.mixin.ts";
+import { DbMixin, type DbOptions } from "../../../mixins/db.mixin.ts";
 
 const define = { id: { type: DataTypes.BIGINT, primaryKey: true } };
+
+/** A broker that is not started, with two services of one database. */
+function twoServices(migrator: NonNullable<DbOptions["migrator"]>): ServiceBroker {
+	const broker = new ServiceBroker({ logger: false });
+	for (const name of ["order", "line"])
+		broker.createService({
+			name,
+			mixins: [DbMixin({ model: { name, define }, migrator, url: () => "sqlite::memory:" })]
+		});
+	return broker;
+}
 
 it("Services of one database that start together are migrated one after the other", async t => {
 	let running = 0;
@@ -19,12 +30,7 @@ it("Services of one database that start together are migrated one after the othe
 			return [];
 		}
 	});
-	const broker = new ServiceBroker({ logger: false });
-	for (const name of ["order", "line"])
-		broker.createService({
-			name,
-			mixins: [DbMixin({ model: { name, define }, migrator, url: () => "sqlite::memory:" })]
-		});
+	const broker = twoServices(migrator);
 	t.after(() => broker.stop());
 	await broker.start();
 	assert.equal(most, 1);
@@ -47,12 +53,7 @@ it("A stop lets the migration that is running end, and none begin after it", asy
 			return [];
 		}
 	});
-	const broker = new ServiceBroker({ logger: false });
-	for (const name of ["order", "line"])
-		broker.createService({
-			name,
-			mixins: [DbMixin({ model: { name, define }, migrator, url: () => "sqlite::memory:" })]
-		});
+	const broker = twoServices(migrator);
 	broker.createService({ name: "last", stopped: () => stopping.resolve() });
 	const cutShort = assert.rejects(broker.start(), { type: "SERVICE_STOPPED" });
 	await begun.promise;
